@@ -82,9 +82,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             extra={"form": "1 to 63 letters, digits and . _ -"},
         ),
     ] = "hubbub.local"
-    network: Annotated[str, _("Name of the network for IRC clients.")] = "hubbub"
-    description: Annotated[str, _("Description of this server for IRC clients.")] = "hubbub"
-    motd: Annotated[str, _("Message of the day for IRC clients.")] = ""
+    network: Annotated[str, _("Name of the chat, on the page and for IRC clients.")] = "hubbub"
+    description: Annotated[str, _("Description of this server, on the page and for IRC clients.")] = "hubbub"
+    motd: Annotated[str, _("Message of the day, on the page and for IRC clients.")] = ""
     admin: Annotated[str, _("Contact for IRC clients, such as an e-mail address.")] = ""
     irc_password: Annotated[str, _secret("Password that IRC clients must send with PASS.")] = ""
     irc_origin: Annotated[

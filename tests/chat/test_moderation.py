@@ -8,8 +8,10 @@ import pytest
 
 from doubles import NOON, House, Peer
 from hubbub.chat import messages, moderation
+from hubbub.chat.commands import moderation as moderation_commands
 from hubbub.chat.messages import Which
 from hubbub.errors import Refused
+from hubbub.model.access import Action
 from hubbub.model.entries import Kicked, Kind, ModeChange
 from hubbub.model.events import (
     Acknowledged,
@@ -20,6 +22,7 @@ from hubbub.model.events import (
     RoomEntered,
     RoomExited,
     RoomNameChanged,
+    SettingsListed,
 )
 from hubbub.model.room.modes import without_secrets
 from hubbub.text.bounds import FOLDED_CHARS, MASKS_IN_LIST
@@ -515,6 +518,22 @@ def test_settings() -> None:
     bo.seen.clear()
     typed(house, al, "/set limit off", "/set key off", "/set slow 0", "/set secret no")
     assert bo.sees() == ["Al + -l", "Al + -k *", "Al + -d", "Al + -s"]
+
+
+def test_settings_are_listed_with_what_one_may_do() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/set key tea", "/set slow 9", "/set moderated on")
+    of_al, of_bo = [], []
+    for person, found in ((al, of_al), (bo, of_bo)):
+        person.seen.clear()
+        moderation_commands.list_settings(house.hub, person.session, "ops")
+        found += [event for event in person.sees() if isinstance(event, SettingsListed)]
+    settings = {
+        "invite-only": False, "moderated": True, "members-only": True, "secret": False, "topic-lock": False,
+        "key": True, "limit": 0, "slow": 9,
+    }  # fmt: skip
+    assert of_al == [SettingsListed("ops", settings, list(moderation_commands.OFFERED))]
+    assert of_bo == [SettingsListed("ops", settings, [Action.INVITE])]
 
 
 @pytest.mark.parametrize(

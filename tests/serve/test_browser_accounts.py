@@ -341,3 +341,27 @@ async def test_a_limited_token_gets_no_cookie() -> None:
         for answer in (refused, too):
             assert answer.json["code"] == "token-limited" and "set-cookie" not in answer.headers
         assert (await guest.sees("account"))["name"] == "Ann"
+
+
+async def test_the_door_says_what_the_server_is_and_who_is_here_as_far_as_a_stranger_may_know() -> None:
+    about = {"network": "Riverside", "description": "Lessons and clubs.", "motd": "Be kind."}
+    async with asking(**about) as web:
+        nobody = (await get(web, "door")).json
+        assert nobody == {
+            "name": "Riverside", "description": "Lessons and clubs.", "motd": "Be kind.",
+            "people": 0, "names": [], "kept": False, "keep_days": 0.0,
+        }  # fmt: skip
+        await web.join("Bo")
+        await web.join("Al")
+        said = (await get(web, "door")).json
+        assert (said["people"], said["names"]) == (2, ["Al", "Bo"])
+        commands = (await get(web, "commands")).json["commands"]
+        assert {
+            "name": "kick",
+            "usage": "NAME [REASON]",
+            "help": "Remove somebody from the room.",
+            "group": "operators",
+        } in commands
+    async with asking(guests="no", description="Riverside", network="Riverside") as web:
+        said = (await get(web, "door")).json
+        assert (said["people"], said["names"], said["description"]) == (0, [], "")

@@ -44,6 +44,7 @@ from hubbub.model.events import (
     RoomNameChanged,
     RoomsListed,
     RoomSummary,
+    SettingsListed,
 )
 from hubbub.model.queries import LogPage
 from hubbub.wire.web.frames import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
@@ -354,3 +355,15 @@ def test_pins_of_a_room_are_in_the_frame_of_a_member() -> None:
     entered = RoomEntered("ops", 7, "", False, pins=[PinnedMessage("x.1", "Bo: tea", "Al")])
     assert json.loads(payload(render(entered)))["pins"] == [{"id": "x.1", "text": "Bo: tea", "by": "Al"}]
     assert render(ReactionsAdded("ops", "tea", "👍", ("Bo",))) == b""
+
+
+def test_settings_of_a_room_are_a_frame_with_the_label_of_the_request() -> None:
+    listed = SettingsListed("ops", {"moderated": True, "slow": 5}, ["kick"], label="s1")
+    assert json.loads(payload(render(listed))) == {
+        "type": "settings",
+        "room": "ops",
+        "settings": {"moderated": True, "slow": 5},
+        "may": ["kick"],
+        "label": "s1",
+    }
+    assert json.loads(payload(render(Notice(("no",), label="s2"))))["label"] == "s2"

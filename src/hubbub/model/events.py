@@ -26,7 +26,10 @@ class _Event(Struct, frozen=True, eq=False):
 class Notice(_Event, frozen=True):
     """A notice from the server: one sentence, or several lines that belong together."""
 
+    details = frozenset({"label"})
+
     lines: tuple[str, ...]
+    label: str = ""  # the label of the request that it answers
 
 
 class Refusal(_Event, frozen=True):
@@ -239,6 +242,15 @@ class MembersListed(_Event, frozen=True):
     watching: int = 0  # watchers, besides the members
 
 
+class SettingsListed(_Event, frozen=True):
+    """The settings of a room by the names that /set has for them, and the actions that the session may do there."""
+
+    room: str
+    settings: dict[str, bool | int]  # a number for a limit, 0 for none; of a key only whether there is one
+    may: Sequence[str]
+    label: str = ""  # the label of the request
+
+
 class RoomSummary(Struct, frozen=True):
     """A room as /rooms shows it."""
 
@@ -295,6 +307,7 @@ Event = (
     | HistoryShown
     | MembersListed
     | RoomsListed
+    | SettingsListed
     | Clock
     | Goodbye
 )

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from hubbub.chat import moderation
 from hubbub.chat.session import Session, User, owner
-from hubbub.model.access import Action
+from hubbub.model.access import Action, may
 from hubbub.model.entries import ModeChange
-from hubbub.model.events import Notice
+from hubbub.model.events import Notice, SettingsListed
 from hubbub.model.room import mask_targets
 from hubbub.model.room.masks import MUTE, whole_mask
 from hubbub.model.room.modes import LETTERS
@@ -265,6 +265,20 @@ def _settings(room: Room, session: Session) -> list[str]:
     operators = sorted(member.nick for member, status in rules.status.items() if "o" in status)
     lines.append(f"operators: {', '.join(operators) or 'none here'}")
     return [*lines, f"watching over HTTP: {len(room.watchers)}"] if room.watchers else lines
+
+
+# The actions on a room that a page offers only to those who may do them.
+OFFERED = (Action.INVITE, Action.SET_TOPIC, Action.SET_MODES, Action.KICK, Action.REDACT, Action.PIN, Action.RENAME)
+
+
+def list_settings(hub: Hub, session: Session, name: str) -> None:
+    """Reply with the settings of a room, and the actions that the session may do there. Raises Refused."""
+    room = hub.rooms.of(session, name)
+    rules, viewer = room.state, hub.viewer(session)
+    values: dict[str, bool | int] = {"k": bool(rules.key), "l": rules.limit or 0, "d": int(rules.slow.seconds)}
+    settings = {name: values.get(letter, letter in rules.flags) for name, letter in SETTINGS.items()}
+    allowed = [action for action in OFFERED if not may(viewer, action, rules)]
+    hub.reply(session, SettingsListed(room.name, settings, allowed))
 
 
 def _oper(hub: Hub, session: Session, argument: str) -> None:

@@ -17,6 +17,7 @@ from hubbub.model.budget import Buckets
 from hubbub.model.grants import Grant
 from hubbub.serve import qr
 from hubbub.serve.connection import Shared
+from hubbub.serve.web import door
 from hubbub.serve.web.credentials import Visitor, outcome_of
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, answer, problem
@@ -64,6 +65,8 @@ class AccountPages:
             "/api/tokens/end": {"POST": self._end_tokens},
             "/api/link": {"POST": self._link},
             "/api/qr": {"POST": self._qr},
+            "/api/door": {"GET": self._door},
+            "/api/commands": {"GET": self._commands},
         }
         self._pictures = Buckets(0 if shared.settings.no_limits else PICTURES, PICTURES_SECONDS, shared.clock)
 
@@ -297,3 +300,12 @@ class AccountPages:
         if self._pictures.take(call.origin):
             raise refusals.TOO_FAST()
         return answer(wire.QrPath(*qr.picture(text)))
+
+    # --- before the chat ------------------------------------------------------------------------------------------
+
+    async def _door(self, call: Call) -> web.Response:
+        viewer = self._hub.stranger(f"~web@{self._shared.cloak(call.origin)}.web", call.origin)
+        return answer(door.door(self._hub, self._shared.settings, viewer))
+
+    async def _commands(self, call: Call) -> web.Response:
+        return answer(door.commands())

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from hubbub.chat import direct, messages
-from hubbub.chat.commands import slash
+from hubbub.chat.commands import moderation, slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
 from hubbub.chat.private_history import Conversation
@@ -136,6 +136,10 @@ def _members(hub: Hub, session: Session, request: wire.AskMembers) -> None:
     slash.list_members(hub, session, request.room, ListPart(request.after, request.limit))
 
 
+def _settings(hub: Hub, session: Session, request: wire.AskSettings) -> None:
+    moderation.list_settings(hub, session, request.room)
+
+
 _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.Say: _say,
     wire.ClientCommand: _command,
@@ -150,4 +154,5 @@ _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.Find: _find,
     wire.AskRooms: _rooms,
     wire.AskMembers: _members,
+    wire.AskSettings: _settings,
 }

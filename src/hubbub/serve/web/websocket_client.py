@@ -17,7 +17,16 @@ from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.events import Event, Goodbye, LoggedIn, MembersListed, Refusal, RoomsListed
+from hubbub.model.events import (
+    Event,
+    Goodbye,
+    LoggedIn,
+    MembersListed,
+    Notice,
+    Refusal,
+    RoomsListed,
+    SettingsListed,
+)
 from hubbub.serve.connection import STOPPING, Connection
 from hubbub.serve.web import requests
 from hubbub.serve.web.credentials import Visitor
@@ -194,7 +203,7 @@ class WebSocketClient:
             return
         if self._session.user and not self._welcomed:  # the rooms of an account are shown at once
             self._welcome()
-        if self._label and isinstance(event, Refusal | MembersListed | RoomsListed) and not event.label:
+        if self._label and isinstance(event, _ANSWERING) and not event.label:
             if isinstance(event, Refusal) or type(event) is self._answer:
                 event = replace(event, label=self._label)
         if self._label and getattr(event, "label", "") == self._label:
@@ -344,5 +353,11 @@ class WebSocketClient:
         resuming.go_on(self._hub, self._session, rooms)
 
 
-_ANSWERS: dict[type[wire.Request], type[Event]] = {wire.AskRooms: RoomsListed, wire.AskMembers: MembersListed}
+_ANSWERS: dict[type[wire.Request], type[Event]] = {
+    wire.AskRooms: RoomsListed,
+    wire.AskMembers: MembersListed,
+    wire.AskSettings: SettingsListed,
+    wire.ClientCommand: Notice,
+}
+_ANSWERING = Refusal | MembersListed | RoomsListed | SettingsListed | Notice
 _STEPS: StepTable = {"begin": WebSocketClient._mark_begin, "end": WebSocketClient._mark_end}

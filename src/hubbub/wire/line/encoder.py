@@ -53,6 +53,7 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
     RoomsListed,
+    SettingsListed,
 )
 from hubbub.model.room.modes import describe
 from hubbub.text.names import LOBBY
@@ -345,6 +346,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     HistoryShown: _past,
     MembersListed: _members,
     RoomsListed: _rooms,
+    SettingsListed: lambda event: "",
     Clock: lambda event: notice(datetime.fromtimestamp(event.now).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")),
     Goodbye: lambda event: "",
 }

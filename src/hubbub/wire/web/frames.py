@@ -52,6 +52,7 @@ from hubbub.model.events import (
     RoomNameChanged,
     RoomsListed,
     RoomSummary,
+    SettingsListed,
 )
 from hubbub.model.queries import LogPage
 from hubbub.model.room.modes import describe
@@ -213,6 +214,13 @@ class AskMembers(Struct, tag="members", tag_field="type"):
     label: Label = ""
 
 
+class AskSettings(Struct, tag="settings", tag_field="type"):
+    """Request the settings of a room that one is in, and what one may do there."""
+
+    room: Name
+    label: Label = ""
+
+
 Request = (
     Hello
     | Say
@@ -228,6 +236,7 @@ Request = (
     | Find
     | AskRooms
     | AskMembers
+    | AskSettings
 )
 _decode = msgspec.json.Decoder(Request).decode
 
@@ -311,7 +320,7 @@ class JsonEncoder:
 FORM = JsonEncoder()
 
 EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
-    Notice: lambda event: encode("notice", lines=event.lines),
+    Notice: lambda event: encode("notice", lines=event.lines, **_label(event)),
     Refusal: lambda event: _refusal(event),
     Acknowledged: lambda event: _stored(event),
     RoomEntered: lambda event: _entered(event),
@@ -334,6 +343,9 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     MembersListed: lambda event: _members(event),
     RoomsListed: lambda event: encode(
         "rooms", rooms=[_room(room) for room in event.rooms], more=event.more, **_label(event)
+    ),
+    SettingsListed: lambda event: encode(
+        "settings", room=event.room, settings=event.settings, may=event.may, **_label(event)
     ),
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
@@ -414,7 +426,7 @@ def _members(event: MembersListed) -> bytes:
     return encode("members", room=event.room, **fields, **_label(event))
 
 
-def _label(event: MembersListed | RoomsListed) -> dict[str, str]:
+def _label(event: Notice | MembersListed | RoomsListed | SettingsListed) -> dict[str, str]:
     return {"label": event.label} if event.label else {}
 
 
