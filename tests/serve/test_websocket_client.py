@@ -248,6 +248,30 @@ async def test_handshake_may_follow_other_requests() -> None:
         assert b'"type":"welcome"' in await peer.sees(b'"resume"')
 
 
+# --- messages ---------------------------------------------------------------------------------------------------
+
+
+async def test_history_around_a_message_is_found_by_its_id() -> None:
+    async with asking() as web:
+        ada = await web.talk("Ada")
+        for number in range(5):
+            await ada.say(type="say", room="lobby", text=f"line {number}", label=f"s{number}")
+        stored = [await ada.sees_label(f"s{number}") for number in range(5)]
+        await ada.say(type="history", room="lobby", around=stored[2]["id"], limit=3, label="h1")
+        page = await ada.sees_label("h1")
+        assert [entry["text"] for entry in page["entries"]] == ["line 1", "line 2", "line 3"]
+        await ada.say(type="history", room="lobby", around="no-such-id", label="h2")
+        assert (await ada.sees_label("h2"))["entries"] == []
+        await ada.socket.close()
+
+
+async def test_welcome_says_how_long_a_message_can_be_corrected() -> None:
+    async with asking(edit_minutes=3) as web:
+        ada = await web.talk("Ada")
+        assert ada.welcome["edit_minutes"] == 3
+        await ada.socket.close()
+
+
 # --- going on ---------------------------------------------------------------------------------------------------
 
 

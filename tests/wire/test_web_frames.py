@@ -353,7 +353,10 @@ def test_act_on_a_message_has_words(body: Body, words: str) -> None:
 
 def test_pins_of_a_room_are_in_the_frame_of_a_member() -> None:
     entered = RoomEntered("ops", 7, "", False, pins=[PinnedMessage("x.1", "Bo: tea", "Al")])
-    assert json.loads(payload(render(entered)))["pins"] == [{"id": "x.1", "text": "Bo: tea", "by": "Al"}]
+    pins = [{"id": "x.1", "text": "Bo: tea", "by": "Al"}]
+    assert json.loads(payload(render(entered)))["pins"] == pins
+    _, joined = objects(render(RoomNameChanged("ops", "dev", 7, pins=entered.pins)))
+    assert joined == {"type": "joined", "room": "dev", "seq": 7, "topic": "", "pins": pins}
     assert render(ReactionsAdded("ops", "tea", "👍", ("Bo",))) == b""
 
 

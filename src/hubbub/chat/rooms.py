@@ -480,7 +480,7 @@ class Rooms:
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.
         for session in list(room.sessions):
             self._core.touch(session)
-            self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic))
+            self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic, room.pins))
         self._admit_parked(room)
 
     def close_if_empty(self, room: Room | None) -> None:

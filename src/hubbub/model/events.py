@@ -116,6 +116,7 @@ class RoomNameChanged(_Event, frozen=True):
     seq: int
     reason: str = ""
     topic: str = ""
+    pins: Sequence[PinnedMessage] = ()  # the oldest first
 
 
 class NickAssigned(_Event, frozen=True):

@@ -16,7 +16,7 @@ from hubbub.chat.session import Room, Session
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.events import QueryResult
-from hubbub.model.queries import LAST, After, Latest, Search
+from hubbub.model.queries import LAST, After, Around, Latest, Search
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.wire.web import frames as wire
@@ -103,8 +103,11 @@ def _labelled(session: Session, label: str) -> Iterator[None]:
 
 def _history(hub: Hub, session: Session, request: wire.History) -> None:
     room, viewer = _readable(hub, session, request.room), hub.viewer(session)
-    if request.after is None:
-        query: Latest | After = Latest(room, request.limit, request.before, every=True, viewer=viewer)
+    query: Latest | After | Around
+    if request.around:
+        query = Around(room, "around", (request.around,), request.limit, True, viewer=viewer)
+    elif request.after is None:
+        query = Latest(room, request.limit, request.before, every=True, viewer=viewer)
     else:
         query = After(room, request.after, LAST, request.limit, viewer=viewer)
     _ask(hub, session, query, request.label)
@@ -123,7 +126,7 @@ def _readable(hub: Hub, session: Session, name: str) -> str:
     return names.check_room(name)
 
 
-def _ask(hub: Hub, session: Session, query: Latest | After | Search, label: str) -> None:
+def _ask(hub: Hub, session: Session, query: Latest | After | Around | Search, label: str) -> None:
     shown = partial(hub.private_history.shown, session)
     hub.ask(session, query, lambda page: QueryResult(label, shown(page)))
 

@@ -337,7 +337,12 @@ class WebSocketClient:
         self._welcomed = True
         self._connection.on_timer()  # replaces the deadline for a name
         self._tokens[self._token] = self
-        fields = {"nick": self._session.nick, "tag": self._session.id_prefix, "log": self._hub.log.log_id}
+        fields = {
+            "nick": self._session.nick,
+            "tag": self._session.id_prefix,
+            "log": self._hub.log.log_id,
+            "edit_minutes": self._hub.limits.edit_minutes,
+        }
         label = {"label": self._label} if self._label else {}
         self._label = ""
         self._connection.write(wire.encode("welcome", **fields, resume=self._token, **label))

@@ -178,11 +178,12 @@ class PinMessage(Struct, tag="pin", tag_field="type"):
 
 
 class History(Struct, tag="history", tag_field="type"):
-    """Request the entries of a room, of every kind, before a number (0: the newest) or after one."""
+    """Request the entries of a room, of every kind: before a number (0: the newest), after one, or around an id."""
 
     room: Name
     before: Seq = 0
     after: Seq | None = None
+    around: Name = ""
     limit: Limit = 50
     label: Label = ""
 
@@ -327,7 +328,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     ReactionsAdded: lambda event: b"",
     RoomExited: lambda event: encode("left", room=event.room),
     RoomNameChanged: lambda event: (
-        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.seq, topic=event.topic)
+        encode("left", room=event.room) + _joined(event.to, event)
     ),
     NickAssigned: lambda event: encode("nick", nick=event.nick),
     LoggedIn: lambda event: encode("account", name=event.name),
@@ -353,10 +354,13 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
 
 
 def _entered(event: RoomEntered) -> bytes:
-    more: dict[str, object] = {"current": event.current} if event.current else {}
+    return _joined(event.room, event, **({"current": event.current} if event.current else {}))
+
+
+def _joined(room: str, event: RoomEntered | RoomNameChanged, **more: object) -> bytes:
     if event.pins:
         more["pins"] = event.pins
-    return encode("joined", room=event.room, seq=event.seq, topic=event.topic, **more)
+    return encode("joined", room=room, seq=event.seq, topic=event.topic, **more)
 
 
 def _page(page: LogPage) -> dict[str, Any]:
