@@ -6,6 +6,7 @@ import { codeInAddress } from "./devices.js";
 import { Icon } from "./display.js";
 import { Knock, People, Rooms } from "./lists.js";
 import { Log } from "./log.js";
+import { Pins } from "./menu.js";
 import { Talk } from "./room.js";
 import { store, Tabs } from "./saved.js";
 import { Search } from "./search.js";
@@ -230,6 +231,7 @@ function House({ chat }) {
     <${Rooms} chat=${chat} close=${close} />
     <main onClick=${(event) => { if (panel && panel !== "search" && !event.target.closest("header")) close(true); }}>
       <${Header} chat=${chat} room=${room} panel=${panel} toggle=${toggle} />
+      <${Pins} key=${`pins ${room?.name}`} chat=${chat} room=${room} />
       ${chat.phase === "lost" && html`<${Banner} chat=${chat} />`}
       ${panel === "search" && html`<${Search} chat=${chat} close=${close} />`}
       ${room ? html`<${Log} key=${room.name} chat=${chat} room=${room} />`

@@ -1,7 +1,8 @@
 // The state of the chat as this page knows it, and the actions of the reader. told.js has those of the server.
 import { Account, isSecret } from "./account.js";
+import { Acts } from "./acts.js";
 import { Link, LOST } from "./link.js";
-import { Room, SAID, Talk } from "./room.js";
+import { Room, Talk } from "./room.js";
 import { store } from "./saved.js";
 import { Sending } from "./sending.js";
 import { Talks } from "./talks.js";
@@ -31,6 +32,7 @@ export class Chat {
     this.account = new Account(this);
     this.talks = new Talks(this);
     this.sending = new Sending(this);
+    this.acts = new Acts(this);
     this.drafts = {}; // by room
     this.current = "";
     this.notices = []; // answers of the server: {key, room, lines, error, after: the entry before it}
@@ -43,7 +45,7 @@ export class Chat {
     this.asked = new Map(); // label: what to do with the answer
     this.away = document.hidden;
     this.view = store.view; // how the reader likes to read: {compact, quiet}
-    this.address = addressed(); // the room that is to be shown first
+    this.address = addressed(); // the room that is to be shown first, and the number of a message in it
     this.taken = ""; // the reader's name in another tab
     this.link = new Link({
       open: () => this.hello(),
@@ -218,8 +220,13 @@ export class Chat {
     this.changed();
   }
 
-  // Go to the room that the page's address names.
-  follow(name = addressed()) { if (name && name !== this.current) this.open(name); }
+  // Go to the room, or to the message, that the page's address names.
+  follow({ name, seq } = addressed()) {
+    if (seq) {
+      history.replaceState(null, "", `#${encodeURIComponent(name)}`); // so that the same link can be followed again
+      this.jump(name, seq);
+    } else if (name && name !== this.current) this.open(name);
+  }
 
   refuse(error, code = "", offer = "") { Object.assign(this.knock, { error, code, offer }); }
 
@@ -338,8 +345,8 @@ export class Chat {
       this.note([`Not sent: a message has at most ${MOST.toLocaleString()} bytes.`], true);
       return false;
     }
-    this.sending.add(this.current, said);
-    Object.assign(this.room, { divider: 0, missed: null });
+    this.sending.add(this.current, said, this.room.about?.id);
+    Object.assign(this.room, { divider: 0, missed: null, about: null });
     this.newest(this.room);
   }
 
@@ -363,16 +370,6 @@ export class Chat {
     if (name === "search") rest = searched(rest);
     const about = talk?.stored && ABOUT_TALKS.has(name) && rest[0] !== "@" && `/${name} ${talk.address} ${rest}`;
     this.link.send({ type: "command", room: talk?.address ?? this.current, line: since ? `/since ${since}` : about || (name === "search" ? `/search ${rest}` : line) });
-  }
-
-  redact(room, entry) {
-    this.ask({ type: "redact", room: room.address, id: entry.id }).then(({ failed }) => failed && this.trouble(failed));
-  }
-
-  mayRedact(room, entry) {
-    if (!entry.id || !SAID.has(entry.kind)) return false;
-    const own = this.account.name && entry.nick === this.nick && (room instanceof Talk || entry.host?.endsWith(".account"));
-    return own || (this.tag && entry.id.startsWith(this.tag)) || room.operators.includes(this.nick);
   }
 
   // Something that is said in private. What is in no log gets a number between those that are. Return it if it is new.
@@ -407,7 +404,10 @@ export class Chat {
 }
 
 function addressed() {
-  try { return roomNamed(decodeURIComponent(location.hash.slice(1))); } catch { return ""; }
+  try {
+    const [, name, seq] = /^#([^/]*)(?:\/(\d{1,15}))?/.exec(decodeURIComponent(location.hash)) ?? [];
+    return { name: roomNamed(name ?? ""), seq: Number(seq ?? 0) };
+  } catch { return { name: "", seq: 0 }; }
 }
 
 function notify(title, body, open) {

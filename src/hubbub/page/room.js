@@ -1,10 +1,24 @@
 // A room as its reader knows it: a stretch of its log, and who is there. A private conversation is one with two people.
-import { folded } from "./text.js";
+import { cut, folded } from "./text.js";
 
 export const SAID = new Set(["message", "action", "notice"]);
+export const MARKS = new Set(["edit", "react", "unreact"]); // change a message, and are no rows of the log
+const ABOUT = new Set([...MARKS, "redact", "pin", "unpin"]); // have the id of a message before their text
+const LATE = 100; // of these that are kept
+const PINS = 10;
 const KEPT = 3000; // entries that are kept
 const OLD = 500; // entries that are kept of a log that the server has no more
 const PRIVATE = 100_000; // characters of a private conversation that outlive a reload
+
+// A message with a reaction more or less. Nobody has the same one twice.
+function reacted(entry, reaction, nick, on) {
+  const all = new Map(Object.entries(entry.reactions ?? {}));
+  const others = (all.get(reaction) ?? []).filter((name) => folded(name) !== folded(nick));
+  if (on) all.set(reaction, [...others, nick]);
+  else if (others.length) all.set(reaction, others);
+  else all.delete(reaction);
+  return { ...entry, reactions: Object.fromEntries(all) };
+}
 
 export class Room {
   constructor(name) {
@@ -32,6 +46,9 @@ export class Room {
     this.joined = false; // and up to date: what is said here is sent at once
     this.key = "";
     this.stored = true; // the server has its log
+    this.pins = []; // messages: {id, text, by}, the oldest first
+    this.about = null; // the message that is answered or corrected: {id, nick, edit, text, before, failed}
+    this.marks = []; // the last entries that changed messages
   }
 
   get title() { return this.name; }
@@ -48,8 +65,8 @@ export class Room {
   }
 
   get saved() {
-    const { name, seq, place, unread, mentioned, divider, key } = this;
-    return { name, seq, place, unread, mentioned, divider, key };
+    const { name, seq, place, unread, mentioned, divider, key, about } = this;
+    return { name, seq, place, unread, mentioned, divider, key, about };
   }
 
   // Take entries that are in the log behind all that were seen; return those that are new.
@@ -58,7 +75,7 @@ export class Room {
     if (!fresh.length) return fresh;
     this.seq = fresh.at(-1).seq;
     if (!this.live) return fresh;
-    this.entries = [...this.entries, ...fresh];
+    this.entries = [...this.entries, ...this.quoting(fresh)];
     if (this.entries.length > KEPT && this.atEnd) {
       this.entries = this.entries.slice(-KEPT / 2);
       this.start = false;
@@ -72,6 +89,8 @@ export class Room {
     const fresh = entries.filter(({ seq }) => !known.has(seq));
     this.entries = [...this.entries, ...fresh].sort((a, b) => a.seq - b.seq);
     this.seq = Math.max(this.seq, this.entries.at(-1)?.seq ?? 0);
+    // A page may have been read before a change that came before the page.
+    for (const entry of this.marks) this.mark(entry);
   }
 
   mergeBefore({ entries, more }) {
@@ -107,14 +126,17 @@ export class Room {
   }
 
   // What an entry changes in the room.
-  apply({ kind, nick, text, id }) {
+  apply(entry) {
+    const { kind, nick, text } = entry;
     const renamed = (name) => (name === nick ? text : name);
     if (kind === "join" && !this.members.includes(nick)) this.members = [...this.members, nick];
     else if (kind === "leave") this.lose(nick);
     else if (kind === "kick") this.lose(text.split(" ")[0]);
     else if (kind === "topic") this.topic = text;
-    else if (kind === "redact") this.erase(text.split(" ")[0]);
-    else if (kind === "rename") {
+    else if (ABOUT.has(kind)) {
+      this.marks = [...this.marks, entry].slice(-LATE);
+      this.mark(entry);
+    } else if (kind === "rename") {
       this.members = this.members.map(renamed);
       this.operators = this.operators.map(renamed);
       if (this.users.has(nick)) this.users.set(text, this.users.get(nick));
@@ -122,7 +144,36 @@ export class Room {
     }
   }
 
-  erase(id) { this.entries = this.entries.filter((entry) => entry.id !== id); }
+  // Change the message that an entry is about; it may not be on the screen.
+  mark({ kind, nick, text }) {
+    const [id, ...words] = text.split(" "), rest = words.join(" "), others = this.pins.filter((pin) => pin.id !== id);
+    if (kind === "edit") {
+      this.change(id, { text: rest, edited: true });
+      this.entries = this.entries.map((entry) => (entry.re === id && entry.quote ? { ...entry, quote: { ...entry.quote, text: rest } } : entry));
+      this.pins = this.pins.map((pin) => (pin.id === id ? { ...pin, text: `${pin.text.split(": ")[0]}: ${cut(rest, 80)}` } : pin));
+    } else if (kind === "redact") this.erase(id);
+    else if (kind === "pin") this.pins = [...others, { id, text: rest, by: nick }].slice(-PINS);
+    else if (kind === "unpin") this.pins = others;
+    else this.entries = this.entries.map((entry) => (entry.id === id ? reacted(entry, rest, nick, kind === "react") : entry));
+  }
+
+  change(id, how) { this.entries = this.entries.map((entry) => (entry.id === id ? { ...entry, ...how } : entry)); }
+
+  // Nothing of the text is left, also where it was quoted.
+  erase(id) {
+    this.entries = this.entries.filter((entry) => entry.id !== id)
+      .map((entry) => (entry.re === id ? { ...entry, quote: null, unquoted: true } : entry));
+    this.pins = this.pins.filter((pin) => pin.id !== id);
+    if (this.about?.id === id && !this.about.edit) this.about = null;
+  }
+
+  // Entries with the messages that they answer, if the server has not sent these and they are at hand.
+  quoting(fresh) {
+    return fresh.map((entry) => {
+      const quote = entry.re && !entry.quote && [...this.entries, ...fresh].find(({ id }) => id === entry.re);
+      return quote ? { ...entry, quote } : entry;
+    });
+  }
 
   lose(nick) {
     if (!this.members.includes(nick)) this.more = Math.max(0, this.more - 1);

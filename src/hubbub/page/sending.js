@@ -6,14 +6,15 @@ const DOUBT = "Not sent: it is not sure who has this name now.";
 export class Sending {
   constructor(chat) {
     this.chat = chat;
-    this.items = []; // {label, room, text, sent, tag, failed}
+    this.items = []; // {label, room, text, re, sent, tag, failed}
     this.held = true; // private messages are: it is not known yet who is here under which name
   }
 
   in(room) { return this.items.filter((item) => item.room === room); }
 
-  add(room, text) {
-    const item = { label: `m${++this.chat.count}`, room, text };
+  // `re`: the id of the message that it answers.
+  add(room, text, re) {
+    const item = { label: `m${++this.chat.count}`, room, text, re };
     this.items = [...this.items, item];
     this.transmit(item);
     this.chat.changed();
@@ -27,7 +28,7 @@ export class Sending {
       const message = { type: "msg", to: talk.nick, text: item.text, label: item.label };
       item.sent = !this.held && link.send(talk.user ? { ...message, user: talk.user } : message);
     } else if (rooms.get(item.room)?.joined) {
-      item.sent = link.send({ type: "say", room: item.room, text: item.text, label: item.label });
+      item.sent = link.send({ type: "say", room: item.room, text: item.text, label: item.label, ...(item.re && { re: item.re }) });
     }
   }
 

@@ -91,24 +91,40 @@ export function linked(text) {
 
 const FENCE = /^\s*```[\w+#.-]*\s*$/;
 
+// The blocks of code in a text.
+export function fences(text) {
+  const found = [];
+  let code = null;
+  for (const row of text.split("\n")) {
+    if (!FENCE.test(row)) code?.push(row);
+    else if (code) code = void found.push(code.join("\n"));
+    else code = [];
+  }
+  return code ? [...found, code.join("\n")] : found;
+}
+
 export const endsInCode = (text) => text.split("\n").filter((line) => FENCE.test(line)).length % 2 === 1;
 
 // A line with what stands between single backticks as code.
 const marked = (line) => line.split(/`([^`]+)`/).map((part, index) => (index % 2 ? html`<code dir="auto">${part}</code>` : linked(part)));
 
-// A text line by line, each in the direction of its own script; `inCode`: it begins within a block of code.
-export function shown(text, inCode = false) {
+// A text line by line, each in the direction of its own script; `inCode`: it begins within a block of code. `block`: the
+// number of its first block in the message.
+export function shown(text, inCode = false, block = 0) {
   const parts = [], rows = text.split("\n");
   let code = inCode ? [] : null;
-  const block = () => { parts.push(html`<code class="block" dir="ltr">${code.join("\n")}${"\n"}</code>`); code = null; };
+  const end = () => {
+    parts.push(html`<span class="fenced"><code class="block" dir="ltr">${code.join("\n")}${"\n"}</code><button class="copy" data-copy=${block++} aria-label="Copy this code"></button></span>`);
+    code = null;
+  };
   rows.forEach((row, index) => {
     const fence = FENCE.test(row);
-    if (fence && code) block();
+    if (fence && code) end();
     else if (fence) code = [];
     else if (code) code.push(row);
     else parts.push(html`<span dir="auto">${marked(row)}</span>`, index < rows.length - 1 && !FENCE.test(rows[index + 1]) ? "\n" : "");
   });
-  if (code?.length) block();
+  if (code?.length) end();
   return parts;
 }
 
@@ -159,6 +175,9 @@ export function listed(names) {
   const parts = first.flatMap((name, index) => [index ? ", " : "", html`<bdi>${name}</bdi>`]);
   return first.length ? [...parts, " and ", last] : [last];
 }
+
+// The same as plain text, for more of them.
+export const named = (names) => names.slice(0, 20).join(", ") + (names.length > 20 ? ` and ${names.length - 20} more` : "");
 
 // --- times ---
 

@@ -13,6 +13,7 @@ const beyond = (more) => (more ? [`and ${more.toLocaleString()} more`] : []);
 
 // An entry that is new to the reader.
 function take(chat, room, entry) {
+  chat.acts.tick(entry.time);
   chat.sending.settle(entry);
   chat.talks.follow(room, entry);
   room.apply(entry);
@@ -39,20 +40,21 @@ function list(chat, lines, error = false) {
 }
 
 export const TOLD = {
-  welcome(chat, { nick, tag, log = "", resume = "" }) {
+  welcome(chat, { nick, tag, log = "", resume = "", edit_minutes: minutes = 0 }) {
     chat.link.welcomed();
     const again = chat.rooms.size > 0;
     if (again && chat.log && log && log !== chat.log) chat.outlive();
     Object.assign(chat, { nick, tag, log, resume, error: "", phase: "here" });
+    chat.acts.minutes = minutes;
     if (again) chat.sending.flushPrivate();
     chat.refresh();
     chat.follow(chat.address);
-    chat.address = "";
+    chat.address = {};
     chat.changed(again ? "Connected again" : "");
   },
 
   // `current`: another tab or device joined the room, and this one goes on in the room where it is.
-  joined(chat, { room: name, seq, topic, current = "" }) {
+  joined(chat, { room: name, seq, topic, current = "", pins = [] }) {
     let room = chat.rooms.get(name);
     const isNew = !room;
     if (isNew) {
@@ -65,7 +67,7 @@ export const TOLD = {
       chat.knock = null;
     }
     const known = room.seq > 0;
-    Object.assign(room, { topic, past: known ? "" : "new", upto: known ? seq : 0, seq: room.seq || seq });
+    Object.assign(room, { topic, pins, past: known ? "" : "new", upto: known ? seq : 0, seq: room.seq || seq });
     // What waits to be sent waits for this answer, too: what was on its way when a connection broke is shown before it.
     Object.assign(room, { answered: false, joined: false });
     chat.ask({ type: "members", room: name }).then(() => {

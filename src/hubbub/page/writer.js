@@ -2,7 +2,7 @@
 import { html, useEffect, useRef } from "./vendor/htm-preact.js";
 import { isSecret } from "./account.js";
 import { Talk } from "./room.js";
-import { folded } from "./text.js";
+import { cut, folded } from "./text.js";
 
 const HIGHEST = 200; // pixels of the field; in a low window a third of that
 
@@ -33,18 +33,22 @@ class Field {
     this.node.style.height = `${Math.min(this.node.scrollHeight, HIGHEST, innerHeight / 3)}px`;
   }
 
+  get about() { return this.chat.room?.about; }
+
   put(text) {
     this.node.value = text;
     this.keep();
   }
 
+  // A correction leaves the draft as it is.
   keep() {
-    this.chat.drafts[this.chat.current] = this.node.value;
+    if (this.about?.edit) this.about.text = this.node.value; else this.chat.drafts[this.chat.current] = this.node.value;
     this.fit();
   }
 
   open() {
-    this.put(this.chat.drafts[this.chat.current] ?? "");
+    this.put((this.about?.edit ? this.about.text : this.chat.drafts[this.chat.current]) ?? "");
+    if (this.about) this.node.focus();
     const reads = document.activeElement.closest(".log, .search, .knock");
     if (matchMedia("(pointer: fine)").matches && !reads) this.node.focus();
   }
@@ -52,6 +56,7 @@ class Field {
   say() {
     const text = this.node.value.replace(/\s+$/, ""), { chat } = this, { current } = chat;
     if (!text.trim()) return;
+    if (this.about?.edit) return void chat.acts.correct(chat.room);
     this.put("");
     if (chat.say(text) === false) {
       chat.drafts[current] = text;
@@ -82,10 +87,28 @@ class Field {
   // Bring back what was said before, or what is typed now.
   recall(step) {
     const at = this.at + step;
-    if (at < 0 || at > this.said.length) return false;
+    if (this.about?.edit || at < 0 || at > this.said.length) return false;
     if (this.at === this.said.length) this.typed = this.node.value;
     this.at = at;
     this.put(this.said[at] ?? this.typed);
+    return true;
+  }
+
+  // In an empty field, Up corrects what was said last; once more, it brings that back to be said again.
+  up(room) {
+    const { about, node: { value }, chat } = this;
+    const last = !about && !value && this.at === this.said.length && !/^\s*\/(?!\/)/.test(this.said.at(-1) ?? "") && chat.acts.last(room);
+    if (last) return void chat.acts.begin(room, last, true) ?? true;
+    if (about?.edit && value === about.before) {
+      chat.acts.end(room);
+      this.open();
+    }
+    return this.recall(-1);
+  }
+
+  leave(event, room) {
+    event.stopPropagation(); // the page closes nothing else by the same key
+    this.chat.acts.end(room);
     return true;
   }
 
@@ -96,7 +119,8 @@ class Field {
     const done =
       event.key === "Enter" && !event.shiftKey ? (this.say(), true)
       : event.key === "Tab" && !event.shiftKey ? this.complete(room)
-      : event.key === "ArrowUp" && !value.slice(0, at).includes("\n") ? this.recall(-1)
+      : event.key === "Escape" && this.about ? this.leave(event, room)
+      : event.key === "ArrowUp" && !value.slice(0, at).includes("\n") ? this.up(room)
       : event.key === "ArrowDown" && !value.slice(at).includes("\n") ? this.recall(1)
       : false;
     if (done) event.preventDefault();
@@ -113,20 +137,30 @@ class Field {
 export function Writer({ chat, room }) {
   const node = useRef(null), made = useRef(null);
   made.current ??= new Field(chat);
-  const field = made.current, title = room?.title ?? "…";
+  const field = made.current, title = room?.title ?? "…", about = room?.about;
+  const wants = about?.edit ? "Correct your message" : about ? `Reply to ${about.nick}` : `Message to ${title}`;
   useEffect(() => {
     field.node = node.current;
     field.open();
-  }, [chat.current]);
+  }, [chat.current, about?.id, about?.edit]);
   useEffect(() => {
     const fit = () => field.fit();
     addEventListener("resize", fit);
     return () => removeEventListener("resize", fit);
   }, []);
-  return html`<form class="writer" onSubmit=${(event) => { event.preventDefault(); field.say(); }}>
-    <label for="write" class="hidden">Message to ${title}</label>
-    <textarea id="write" ref=${node} rows="1" dir="auto" placeholder=${`Message to ${title}`} enterkeyhint="send" disabled=${!room}
+  return html`${about && html`<${About} about=${about} end=${() => chat.acts.end(room)} />`}
+    <form class="writer" onSubmit=${(event) => { event.preventDefault(); field.say(); }}>
+    <label for="write" class="hidden">${wants}</label>
+    <textarea id="write" ref=${node} rows="1" dir="auto" placeholder=${wants} aria-describedby=${about ? "about" : undefined} enterkeyhint="send" disabled=${!room}
       onKeyDown=${(event) => field.press(event, room)} onInput=${() => field.keep()}></textarea>
     <button type="button" class="break" aria-label="New line" disabled=${!room} onClick=${() => field.breakLine()}>↵</button>
-    <button disabled=${!room}>Send</button></form>`;
+    <button disabled=${!room}>${about?.edit ? "Save" : "Send"}</button></form>`;
+}
+
+// What is in the field is an answer or a correction, and why that was refused.
+function About({ about, end }) {
+  return html`<div class="about"><p id="about" dir="auto">${about.edit ? "Correcting your message" : html`Replying to <b><bdi>${about.nick}</bdi></b>: ${
+      cut(about.before.slice(0, 400).replace(/\s+/g, " "), 100)}`}</p>
+    <button type="button" aria-label=${about.edit ? "Keep the message as it is" : "Do not reply"} onClick=${end}>✕</button>
+    ${about.failed && html`<p role="alert" class="failed">${about.failed}</p>`}</div>`;
 }

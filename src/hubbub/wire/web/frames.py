@@ -183,8 +183,8 @@ class History(Struct, tag="history", tag_field="type"):
     room: Name
     before: Seq = 0
     after: Seq | None = None
-    around: Name = ""
     limit: Limit = 50
+    around: Name = ""
     label: Label = ""
 
 
@@ -327,9 +327,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     RoomEntered: lambda event: _entered(event),
     ReactionsAdded: lambda event: b"",
     RoomExited: lambda event: encode("left", room=event.room),
-    RoomNameChanged: lambda event: (
-        encode("left", room=event.room) + _joined(event.to, event)
-    ),
+    RoomNameChanged: lambda event: encode("left", room=event.room) + _joined(event.to, event),
     NickAssigned: lambda event: encode("nick", nick=event.nick),
     LoggedIn: lambda event: encode("account", name=event.name),
     Missed: lambda event: encode(

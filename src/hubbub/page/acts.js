@@ -1,0 +1,111 @@
+// What a reader may do with a message, and the requests for it.
+import { isSecret } from "./account.js";
+import { SAID, Talk } from "./room.js";
+
+const TOO_LONG = "Not done: a message has at most 16,384 bytes.";
+
+export class Acts {
+  constructor(chat) {
+    this.chat = chat;
+    this.minutes = 0; // for which a message can be corrected
+    this.ahead = Infinity; // seconds of this clock before the server's, at most
+  }
+
+  // Compare the clocks: an entry comes after its time.
+  tick(time) { this.ahead = Math.min(this.ahead, Date.now() / 1000 - time); }
+
+  isRecent({ time }) { return Date.now() / 1000 - (isFinite(this.ahead) ? this.ahead : 0) < time + 60 * this.minutes; }
+
+  isOwn(room, { id, nick, host }) {
+    const { account, tag, nick: own } = this.chat;
+    return Boolean((tag && id?.startsWith(tag)) || (account.name && nick === own && (room instanceof Talk || host?.endsWith(".account"))));
+  }
+
+  rules(room) { return room.operators.includes(this.chat.nick); }
+
+  // The acts that are offered on a message.
+  on(room, entry) {
+    const said = SAID.has(entry.kind), kept = said && Boolean(entry.id), here = kept && !(room instanceof Talk);
+    const own = kept && this.isOwn(room, entry), rules = here && this.rules(room), pinned = room.pins.some(({ id }) => id === entry.id);
+    return {
+      reply: here, react: here, copy: said, link: here, correct: here && own && this.isRecent(entry), remove: own || rules,
+      pin: rules && !pinned, unpin: rules && pinned,
+    };
+  }
+
+  // Ask for an act; a refusal is shown at the message.
+  async ask(room, id, request) {
+    const { failed = "" } = await this.chat.ask({ room: room.address, id, ...request });
+    room.change(id, { refused: failed });
+    this.chat.changed(failed);
+  }
+
+  remove(room, { id }) { return this.ask(room, id, { type: "redact" }); }
+  pin(room, id, on) { return this.ask(room, id, { type: "pin", on }); }
+
+  react(room, { id, reactions }, reaction) {
+    const mine = new Map(Object.entries(reactions ?? {})).get(reaction)?.includes(this.chat.nick);
+    return this.ask(room, id, { type: "react", reaction, on: !mine });
+  }
+
+  linkTo(room, { seq }) { return `${location.href.split("#")[0]}#${encodeURIComponent(room.name)}/${seq}`; }
+
+  // Go to a message of which only the id is known.
+  async goTo(room, id) {
+    let seq = room.entries.find((entry) => entry.id === id)?.seq, failed = "That message is no longer there.";
+    if (!seq) {
+      const page = await this.chat.ask({ type: "history", room: room.address, around: id, limit: 1 });
+      seq = page.entries.find((entry) => entry.id === id)?.seq;
+      failed = page.failed ?? failed;
+    }
+    if (seq) this.chat.jump(room.name, seq); else this.chat.trouble(failed);
+  }
+
+  // --- in the field: an answer or a correction ---
+
+  begin(room, { id, nick, text }, edit) {
+    room.about = { id, nick, edit, text, before: text, failed: "" };
+    this.chat.changed();
+  }
+
+  end(room) {
+    room.about = null;
+    this.chat.changed();
+  }
+
+  // The reader's own last message, if it can be corrected.
+  last(room) {
+    const own = room.entries.findLast?.((entry) => SAID.has(entry.kind) && this.isOwn(room, entry));
+    return own && this.on(room, own).correct ? own : null;
+  }
+
+  async correct(room) {
+    const { about } = room, text = about.text.trimEnd();
+    if (about.busy) return;
+    if (text === about.before) return this.end(room);
+    about.failed = isSecret(text) ? "Not done: this is a command with a password." : new TextEncoder().encode(text).length > 16384 ? TOO_LONG : "";
+    if (!about.failed) {
+      about.busy = true;
+      const { failed = "" } = await this.chat.ask({ type: "edit", room: room.address, id: about.id, text });
+      Object.assign(about, { busy: false, failed });
+      if (!failed && room.about === about) room.about = null;
+    }
+    this.chat.changed(about.failed);
+  }
+}
+
+// Put a text on the clipboard; return whether that worked. Over plain http, a browser has only the old way.
+export async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch { /* the old way */ }
+  const at = document.activeElement, field = document.createElement("textarea");
+  field.value = text;
+  (document.querySelector("dialog[open]") ?? document.body).append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  at?.focus();
+  return done;
+}
