@@ -20,8 +20,9 @@ from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
 from hubbub.model.account import Account
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
-from hubbub.model.events import Event, Refusal, RoomEntered
+from hubbub.model.events import Event, Mentioned, Refusal, RoomEntered
 from hubbub.model.grants import Granted
+from hubbub.model.mentions import Mention, merged
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.room.state import RoomState, overlaid, target_of
@@ -220,6 +221,7 @@ class Peer:
         self._pumping = False
         self._room_for = -1  # writes until its transport says pause; -1: it never does
         self.seen: list[str | Event] = []
+        self.mentioned: list[Mentioned] = []  # by entries that it has seen
         self.session = house.hub.connect(self, self, look)
 
     @property
@@ -272,6 +274,9 @@ class Peer:
         if isinstance(event, RoomEntered) and event.first and not event.topic:
             return  # no terminal shows it
         assert not self.session.paused
+        if isinstance(event, Mentioned):
+            self.mentioned.append(event)
+            return
         self.seen.append(event)
         self._fill()
 
@@ -434,6 +439,23 @@ class FakePositions:
             self.asked.pop(0)()
 
 
+class FakeMentions:
+    """Mentions in memory, which outlive a house."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, list[Mention]] = {}
+        self.fault = ""
+
+    def add(self, account: str, mention: Mention) -> None:
+        self.known[account] = merged(self.known.get(account, ()), [mention])
+
+    def of(self, account: str, done: Callable[[Sequence[Mention] | BrokerError], None]) -> None:
+        done(BrokerError(self.fault) if self.fault else list(self.known.get(account, ())))
+
+    def drop(self, account: str) -> None:
+        self.known.pop(account, None)
+
+
 class FakeStays:
     """Stays in memory, which outlive a house; every claim is answered when the test says so, all else at once."""
 
@@ -529,6 +551,21 @@ class FakeAccounts(NoAccounts):
         operator: bool | None = None,
     ) -> None:
         self.asked.append(lambda: done(self.add(account.name, stays=bool(stays))))
+
+    def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
+        def act() -> None:
+            known, password = self.known[key_of(account.name)]
+            changed = edit(known)
+            if isinstance(changed, Account):
+                self.known[key_of(account.name)] = changed, password
+                for tell in self.changed:
+                    tell(changed)
+            done(changed)
+
+        self.asked.append(act)
+
+    def with_words(self) -> list[Account]:
+        return [account for account, _ in self.known.values() if account.words]
 
     def answer(self) -> None:
         while self.asked:

@@ -21,6 +21,7 @@ from hubbub import brokers, process
 from hubbub.account_opening import opened_accounts, read_all
 from hubbub.accounts.barred_store import barred_store
 from hubbub.accounts.marker_store import marker_store
+from hubbub.accounts.mention_store import StoredMentions
 from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.stay_store import StayStore
@@ -199,6 +200,7 @@ class App:
         self.hub.use_accounts(self.accounts)
         await read_all(marker_store(self.backend.key_values, self.hub.read_markers).load)
         await read_all(barred_store(self.backend.key_values, self.hub.memories, time.time).load)
+        self.hub.mentions.store = StoredMentions(self.backend.key_values)
         self.hub.positions = StoredPositions(self.backend.key_values, asyncio.get_running_loop().call_later)
         self.accounts.sweep()
         self.hub.staying.seconds = self.settings.stay_days * DAY

@@ -383,3 +383,13 @@ def test_a_store_that_cannot_be_read_is_reported(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(accounts.store, "watch", broken)
         assert accounts.ask(accounts.registry.load) == "broken"
         monkeypatch.setattr(accounts.store, "watch", watch)
+
+
+def test_own_words_are_stored_with_the_account() -> None:
+    accounts = Accounts()
+    accounts.register()
+    assert accounts.registry.with_words() == []
+    edit = lambda old: structs.replace(old, words=(*old.words, "deploy"), bell=True)  # noqa: E731
+    changed = accounts.ask(accounts.registry.change, accounts.ann(), edit)
+    again = Accounts(store=accounts.store, loop=accounts.loop)
+    assert again.registry.with_words() == [changed] and changed.words == ("deploy",) and changed.bell

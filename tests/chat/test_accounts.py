@@ -43,6 +43,7 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.by_cookie("x", refused)
     accounts.change_password(account, "correct horse", PEER, refused)
     accounts.set(account, refused, stays=True)
+    accounts.change(account, lambda old: old, refused)
     accounts.add_certificate(account, "ab" * 32, refused)
     accounts.remove_certificate(account, "ab" * 32, refused)
     accounts.end_sessions(account, refused)
@@ -53,8 +54,12 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.end_tokens(account, ["x"], refused)
     accounts.make_cookie(account, "Firefox", refused)
     accounts.end_cookies(account, ["x"], refused)
-    assert codes == ["not-logged-in"] * 13
-    assert [*accounts.tokens(account), *accounts.cookies(account), *accounts.taking_back()] == accounts.ended == []
+    assert codes == ["not-logged-in"] * 14
+    assert (
+        [*accounts.tokens(account), *accounts.cookies(account), *accounts.taking_back(), *accounts.with_words()]
+        == accounts.ended
+        == []
+    )
     assert accounts.grant_id("x") == ""
 
 

@@ -67,6 +67,7 @@ async def test_frame_that_is_no_request_is_answered_with_its_label(frame: str) -
         ({"type": "history", "room": "a b"}, "error"),
         ({"type": "search", "words": "tea"}, "page"),
         ({"type": "search", "words": "w " * 40}, "error"),
+        ({"type": "mentions"}, "error"),
         ({"type": "rooms"}, "rooms"),
         ({"type": "members", "room": "lobby"}, "members"),
         ({"type": "members", "room": "nowhere"}, "error"),

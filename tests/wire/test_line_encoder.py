@@ -31,6 +31,7 @@ from hubbub.model.events import (
     Knocked,
     LoggedIn,
     MembersListed,
+    Mentioned,
     Missed,
     NickAssigned,
     Notice,
@@ -316,3 +317,9 @@ def test_reactions_are_told_with_names() -> None:
     assert shown("Bo") == '*** Bo reacted with 👍 to "tea" ***\n'
     assert shown("Bo", "Cy") == '*** Bo and Cy reacted with 👍 to "tea" ***\n'
     assert shown("Bo", "Cy", "Di") == '*** Bo and 2 others reacted with 👍 to "tea" ***\n'
+
+
+def test_bell_rings_only_if_it_is_wanted() -> None:
+    entry = Entry("ops", 3, 0, 0.0, "Bo", "z-1.1", Said("@ann"))
+    assert render(Mentioned(entry, True), "\n") == b"\a"
+    assert render(Mentioned(entry), "\n") == b""

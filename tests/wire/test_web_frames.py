@@ -30,6 +30,7 @@ from hubbub.model.events import (
     Knocked,
     LoggedIn,
     MembersListed,
+    Mentioned,
     Missed,
     NickAssigned,
     Notice,
@@ -370,3 +371,8 @@ def test_settings_of_a_room_are_a_frame_with_the_label_of_the_request() -> None:
         "label": "s1",
     }
     assert json.loads(payload(render(Notice(("no",), label="s2"))))["label"] == "s2"
+
+
+def test_mention_names_its_entry() -> None:
+    shown = json.loads(payload(render(Mentioned(Entry("ops", 3, 0, 0.0, "Bo", "z-1.1", Said("@ann"))))))
+    assert shown == {"type": "mention", "room": "ops", "seq": 3, "id": "z-1.1"}

@@ -272,6 +272,14 @@ class AccountRegistry(LoginGate):
         values = {name: value for name, value in given.items() if value is not None}
         self._change(account, lambda old: structs.replace(old, **values), done)
 
+    def change(self, account: Account, edit: Edit, done: Checked) -> None:
+        """Change settings of an account as `edit` says, which may be called again if others change it meanwhile."""
+        self._change(account, edit, done)
+
+    def with_words(self) -> Sequence[Account]:
+        """Return the accounts that have own words."""
+        return [account for account in self.vault.directory.all() if account.words]
+
     def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let the certificate with a SHA-256 fingerprint log in to an account."""
         plain = plain_fingerprint(fingerprint)

@@ -146,6 +146,14 @@ class Accounts(Protocol):
         """Change settings of an account; those that are None stay."""
         ...
 
+    def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
+        """Change settings of an account as `edit` says, which may be called again if others change it meanwhile."""
+        ...
+
+    def with_words(self) -> Sequence[Account]:
+        """Return the accounts that have own words."""
+        ...
+
     def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let the certificate with a SHA-256 fingerprint log in to an account."""
         ...
@@ -308,6 +316,14 @@ class NoAccounts:
     ) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
+
+    def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def with_words(self) -> Sequence[Account]:
+        """Return nothing."""
+        return ()
 
     def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Refuse."""

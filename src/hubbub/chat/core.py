@@ -259,8 +259,13 @@ class Core:
 
         A BrokerError becomes a Refusal. The session's next commands wait until the reply.
         """
-        read, tell = partial(self.read, query), partial(self._tell, session, answer)
-        session.queue(Operation("query", start=read, answer=tell, holds=False))
+        self.ask_for(session, partial(self.read, query), answer)
+
+    def ask_for(
+        self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event]
+    ) -> None:
+        """Ask something of the log for a session like `ask`; `start` gets the callback for the result."""
+        session.queue(Operation("query", start=start, answer=partial(self._tell, session, answer), holds=False))
 
     def _tell(self, session: Session, answer: Callable[[Any], Event], result: LogPage | RoomList | BrokerError) -> None:
         if isinstance(result, Closed):

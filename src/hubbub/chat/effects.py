@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from hubbub.chat.core import Core
 from hubbub.chat.delivery import NOBODY
+from hubbub.chat.mentions import Mentions
 from hubbub.chat.naming import Naming
 from hubbub.chat.private_log import PrivateLog
 from hubbub.chat.reaction_notices import ReactionNotices
@@ -40,9 +41,18 @@ Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
 class Effects:
     """Deliver stored entries, and undo the preparations for drafts that are not stored."""
 
-    def __init__(self, core: Core, rooms: Rooms, naming: Naming, remote: RemoteUsers, private_log: PrivateLog) -> None:
+    def __init__(
+        self,
+        core: Core,
+        rooms: Rooms,
+        naming: Naming,
+        remote: RemoteUsers,
+        private_log: PrivateLog,
+        mentions: Mentions,
+    ) -> None:
         self._core = core
         self._private_log = private_log
+        self._mentions = mentions
         self._rooms = rooms
         self._naming = naming
         self._remote = remote
@@ -75,6 +85,9 @@ class Effects:
             else:
                 self._rooms.keep(part)
                 self._missed(part)
+        for entry in entries:
+            if type(entry.body) is Said:
+                self._mentions.note(entry, entry.body)
         self._core.pipeline.settle(entries)
         for id in by_room:
             room = self._rooms.loaded.by_id.get(id)

@@ -22,6 +22,7 @@ from hubbub.chat.accounts import Accounts
 from hubbub.chat.core import Core, HubLog
 from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
+from hubbub.chat.mentions import Mentions
 from hubbub.chat.naming import Naming
 from hubbub.chat.person import Screen, screen
 from hubbub.chat.pipeline import Scheduler
@@ -83,7 +84,8 @@ class Hub(Core):
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
         self.taking_back = TakingBack(self)
-        self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log)
+        self.mentions = Mentions(self)
+        self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log, self.mentions)
         self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere
         self.holders.end = self._end_of_grant
@@ -95,6 +97,7 @@ class Hub(Core):
         accounts.changed.append(self.account_users.changed)
         accounts.changed.append(self.taking_back.review)
         self.holders.follow(accounts)
+        self.mentions.follow(accounts)
 
     # --- sessions -------------------------------------------------------------------------------------------
 

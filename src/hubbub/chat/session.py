@@ -163,6 +163,7 @@ class Session:
         "reads_private",
         "redactions",
         "replies",
+        "rings",
         "secure",
         "seen",
         "sink",
@@ -194,6 +195,7 @@ class Session:
         self.keeps_history = False
         # The last seconds before its end, in which entries written to it may not have arrived.
         self.unheard = 0.0
+        self.rings = False  # the terminal of a guest rings when the guest is mentioned; see Account.bell for others
         self.secure = False  # encrypted connection
         # Its login gives it neither the rights of a server operator nor any over the account.
         self.limited = False

@@ -25,6 +25,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         expires: epoch seconds from which on nobody can log in; 0 for never.
         stays: whether its owner remains in the rooms while no session of theirs is connected.
         history: whether its owner's private messages are stored.
+        words: folded words that count as a mention of its owner.
+        bell: whether a terminal of its owner rings when they are mentioned.
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
         limited: never stored: whether a login was by a token without the scope admin, which neither has the rights of a
             server operator nor can change the account.
@@ -48,6 +50,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires: float = 0.0
     stays: bool = False
     history: bool = True
+    words: tuple[str, ...] = ()
+    bell: bool = False
     valid_from: float = 0.0
     limited: bool = False
     reads_private: bool = True

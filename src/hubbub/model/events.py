@@ -93,6 +93,13 @@ class ReactionsAdded(_Event, frozen=True):
     nicks: Sequence[str]
 
 
+class Mentioned(_Event, frozen=True):
+    """The session has been given an entry that mentions its user; `rings`: a terminal is to sound its bell."""
+
+    entry: Entry
+    rings: bool = False
+
+
 class RoomExited(_Event, frozen=True):
     """The session is no longer a member of a room, and speaks in `current` now, "" for no room.
 
@@ -296,6 +303,7 @@ Event = (
     | Acknowledged
     | RoomEntered
     | ReactionsAdded
+    | Mentioned
     | RoomExited
     | NickAssigned
     | LoggedIn

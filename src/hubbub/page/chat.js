@@ -255,6 +255,16 @@ export class Chat {
     notify(room instanceof Talk ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
   }
 
+  // An entry that was told before mentions the reader.
+  mark(room, entry) {
+    entry.forMe = true;
+    if (room.unread && entry.seq >= room.divider) {
+      room.mentioned += 1;
+      notify(`${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
+    }
+    this.changed();
+  }
+
   seen() {
     const room = this.room;
     if (!room || this.away || !room.atEnd) return;

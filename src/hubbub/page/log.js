@@ -96,8 +96,8 @@ const drawn = new WeakMap();
 // `next`: the message follows another one of the same speaker.
 function draw(entry, chat, next = false) {
   let line = drawn.get(entry);
-  if (line?.nick !== chat.nick || line.next !== next) {
-    line = { nick: chat.nick, next, node: html`<${Line} key=${entry.seq} entry=${entry} nick=${chat.nick} next=${next} />` };
+  if (line?.nick !== chat.nick || line.next !== next || line.forMe !== entry.forMe) {
+    line = { nick: chat.nick, next, forMe: entry.forMe, node: html`<${Line} key=${entry.seq} entry=${entry} nick=${chat.nick} next=${next} forMe=${entry.forMe} />` };
     drawn.set(entry, line);
   }
   return line;

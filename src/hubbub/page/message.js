@@ -20,13 +20,13 @@ export const EVENTS = {
 export const Time = ({ at }) => html`<time datetime=${new Date(at * 1000).toISOString()} title=${whenOf(at)}>${timeOf(at)}</time>`;
 
 // What its buttons do is in menu.js: a log has many rows, and one listener.
-export function Line({ entry, nick, old, next }) {
+export function Line({ entry, nick, old, next, forMe }) {
   const seq = old ? undefined : entry.seq, event = EVENTS[entry.kind];
   // Joining and leaving is not read aloud.
   const live = entry.kind === "join" || entry.kind === "leave" ? "off" : undefined;
   if (event) return html`<li class=${old ? "event old" : "event"} data-seq=${seq} tabindex="-1" aria-live=${live}>
     <${Time} at=${entry.time} /> <div>${event(entry)}</div></li>`;
-  const mine = entry.nick !== nick && mentions(entry.text, nick);
+  const mine = entry.nick !== nick && (forMe || mentions(entry.text, nick));
   const kind = `said ${entry.kind}${next ? " next" : ""}${entry.nick === nick ? " mine" : ""}${mine ? " mention" : ""}${old ? " old" : ""}`;
   return html`<li class=${kind} data-seq=${seq} tabindex="-1"><${Face} nick=${entry.nick} /><${Time} at=${entry.time} /> <div>
     ${entry.re && html`<${Quote} entry=${entry} />`}${mine && html`<span class="hidden">For you: </span>`}<b class=${hue(entry.nick)}>${

@@ -33,6 +33,8 @@ function shutOut(chat, name, code, text) {
   }
 }
 
+const pastLine = (chat, { time, room, nick, text }) => `${whenOf(time)}  ${room === chat.current ? "" : `[${room}] `}${nick}: ${text}`;
+
 // An answer that is not about a label.
 function list(chat, lines, error = false) {
   chat.listed = "";
@@ -85,7 +87,7 @@ export const TOLD = {
   past(chat, { entries, lines }) {
     const isNew = chat.rooms.get(entries[0]?.room)?.past === "new";
     if (isNew) for (const entry of entries) chat.sending.settle(entry);
-    else chat.note([...entries.map(({ time, nick, text }) => `${whenOf(time)}  ${nick}: ${text}`), ...lines]);
+    else chat.note([...entries.map((entry) => pastLine(chat, entry)), ...lines]);
     chat.changed();
   },
 
@@ -104,6 +106,12 @@ export const TOLD = {
     for (const entry of room.grow(entries)) take(chat, room, entry);
     chat.upToDate(room);
     chat.changed();
+  },
+
+  // An entry that was just told is for the reader: by a word of their own, or as an answer to them.
+  mention(chat, { room: name, seq }) {
+    const room = chat.rooms.get(name), entry = room?.entries.findLast?.((one) => one.seq === seq);
+    if (entry && !mentions(entry.text, chat.nick)) chat.mark(room, entry);
   },
 
   skipped(chat, { room: name, count }) {

@@ -251,6 +251,11 @@ CODES_FULL = Wording("busy", "Too many codes are open right now; try again in a 
 TOO_MANY_TOKENS = Wording("too-many-tokens", "You have {limit} tokens already; end one of them first.")
 ACCOUNTS_UNREADABLE = Wording("busy", "The accounts cannot be reached right now; try again in a while.")
 ACCOUNT_REQUIRED = Wording("account-required", "Only people with an account may do that here.")
+MENTIONS_NOT_KEPT = Wording(
+    "account-required", "Mentions are kept only for people with an account. Type /register PASSWORD to make one."
+)
+WORD_INVALID = Wording("bad-value", "A word to listen for has at most {limit} letters and digits, and no spaces.")
+TOO_MANY_WORDS_HEARD = Wording("bad-value", "You have {limit} words already; /notify off WORD removes one.")
 REGISTERED_ONLY = Wording(
     "account-required", "Only people with an account may come in. On the web page, you can register a name."
 )

@@ -64,7 +64,9 @@ def changeable_account(session: Session) -> Account:
     return account
 
 
-def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], None], told: str) -> None:
+def change(
+    hub: Hub, session: Session, kind: str, start: Callable[[Checked], None], told: Callable[[Account], str]
+) -> None:
     """Change the account of a session, and say so when the change is stored."""
     operation = session.begin(kind)
 
@@ -72,7 +74,7 @@ def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], No
         if isinstance(outcome, Refused):
             hub.refuse(session, outcome)
         else:
-            hub.reply(session, Notice((told,)))
+            hub.reply(session, Notice((told(outcome),)))
         session.end(operation)
 
     start(changed)
@@ -81,7 +83,8 @@ def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], No
 def _password(hub: Hub, session: Session, password: str) -> None:
     accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.account_users.peer(session)
     told = "Your password is changed; cookies, tokens and codes of your account have ended"
-    _change(hub, session, PASSWORD, lambda done: accounts.change_password(account, password, peer, done), told)
+    start = partial(accounts.change_password, account, password, peer)
+    change(hub, session, PASSWORD, start, lambda account: told)
 
 
 def _stay(hub: Hub, session: Session, argument: str) -> None:
@@ -90,7 +93,7 @@ def _stay(hub: Hub, session: Session, argument: str) -> None:
         raise refusals.ARGUMENT_INVALID(synopsis="/stay on|off")
     stays = argument.lower() == "on"
     told = "You stay in your rooms while you are away" if stays else "You leave your rooms when you disconnect"
-    _change(hub, session, "account", lambda done: accounts.set(account, done, stays=stays), told)
+    change(hub, session, "account", partial(accounts.set, account, stays=stays), lambda account: told)
 
 
 def _guests(hub: Hub, session: Session, argument: str) -> None:
@@ -142,7 +145,7 @@ def _unregister(hub: Hub, session: Session, argument: str) -> None:
         return
     accounts, peer, told = hub.nicks.accounts, hub.account_users.peer(session), f"The account {account.name} is closed"
     start = partial(close, accounts, account, password, peer, bool(take_back))
-    _change(hub, session, "account", start, told)
+    change(hub, session, "account", start, lambda account: told)
 
 
 def _log_out(hub: Hub, session: Session, _: str) -> None:

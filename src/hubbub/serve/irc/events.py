@@ -13,6 +13,7 @@ from hubbub.model.events import (
     Invited,
     Knocked,
     LoggedIn,
+    Mentioned,
     Missed,
     NickAssigned,
     Notice,
@@ -141,6 +142,7 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     LoggedIn: _logged_in,
     Missed: lambda client, event: None,
     ReactionsAdded: lambda client, event: None,
+    Mentioned: lambda client, event: None,  # clients find their own highlights
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)

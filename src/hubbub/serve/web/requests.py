@@ -119,6 +119,10 @@ def _find(hub: Hub, session: Session, request: wire.Find) -> None:
     _ask(hub, session, asked.query(request.limit, room, hub.viewer(session), session, request.before), request.label)
 
 
+def _mentions(hub: Hub, session: Session, request: wire.AskMentions) -> None:
+    hub.mentions.ask(session, request.limit, lambda page: QueryResult(request.label, page))
+
+
 def _readable(hub: Hub, session: Session, name: str) -> str:
     """Return the room of a name in a request; that of a private conversation if the name begins with @."""
     if name.startswith("@"):
@@ -155,6 +159,7 @@ _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.PinMessage: _pin,
     wire.History: _history,
     wire.Find: _find,
+    wire.AskMentions: _mentions,
     wire.AskRooms: _rooms,
     wire.AskMembers: _members,
     wire.AskSettings: _settings,

@@ -41,6 +41,7 @@ from hubbub.model.events import (
     Knocked,
     LoggedIn,
     MembersListed,
+    Mentioned,
     Missed,
     NickAssigned,
     Notice,
@@ -62,6 +63,7 @@ from hubbub.text.timeparse import shown_time
 from hubbub.wire.line.wrap import columns, wrap
 
 PROMPT = "Enter your name: "
+BELL = b"\a"  # behind a line that mentions the reader
 
 
 def _where(entry: Entry) -> str:
@@ -334,6 +336,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     QueryResult: lambda event: "",
     RoomEntered: _joined,
     ReactionsAdded: _reactions,
+    Mentioned: lambda event: "",
     RoomExited: _left,
     RoomNameChanged: lambda event: "",
     LoggedIn: lambda event: notice(f"You are logged in as {event.name}"),
@@ -364,6 +367,8 @@ def render(event: Event, end: str, width: int = 0) -> bytes:
         width: columns of the terminal, at which the server's own lines are wrapped at words; 0 if unknown.
 
     """
+    if isinstance(event, Mentioned):
+        return BELL if event.rings else b""
     text = _members(event, width) if width and isinstance(event, MembersListed) else EVENTS[type(event)](event)
     if width and not isinstance(event, MESSAGES):
         text = wrap(text, width)

@@ -39,6 +39,7 @@ from hubbub.model.events import (
     Knocked,
     LoggedIn,
     MembersListed,
+    Mentioned,
     Missed,
     NickAssigned,
     Notice,
@@ -198,6 +199,13 @@ class Find(Struct, tag="search", tag_field="type"):
     label: Label = ""
 
 
+class AskMentions(Struct, tag="mentions", tag_field="type"):
+    """Request the newest messages that mention the user, in all rooms that the user may read."""
+
+    limit: Limit = 20
+    label: Label = ""
+
+
 class AskRooms(Struct, tag="rooms", tag_field="type"):
     """Request the busiest rooms; with `after`, even if it is "", the rooms whose names follow it, ordered by name."""
 
@@ -235,6 +243,7 @@ Request = (
     | PinMessage
     | History
     | Find
+    | AskMentions
     | AskRooms
     | AskMembers
     | AskSettings
@@ -326,6 +335,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Acknowledged: lambda event: _stored(event),
     RoomEntered: lambda event: _entered(event),
     ReactionsAdded: lambda event: b"",
+    Mentioned: lambda event: encode("mention", room=event.entry.room, seq=event.entry.seq, id=event.entry.id),
     RoomExited: lambda event: encode("left", room=event.room),
     RoomNameChanged: lambda event: encode("left", room=event.room) + _joined(event.to, event),
     NickAssigned: lambda event: encode("nick", nick=event.nick),

@@ -1,0 +1,101 @@
+"""The slash commands for mentions: the list of them, own words, and the bell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from hubbub.chat.commands.accounts import change, changeable_account
+from hubbub.chat.commands.moderation import SlashCommand
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.model.events import Event, HistoryShown, Notice
+from hubbub.model.mentions import MOST_WORDS, own_word
+from hubbub.model.queries import LogPage
+from hubbub.text import refusals
+from hubbub.text.bounds import NAME_CHARS
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Session
+
+GROUP = "messages"
+SHOWN = 10  # mentions that are listed by default
+MOST = 50
+
+
+def _mentions(hub: Hub, session: Session, argument: str) -> None:
+    if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MOST):
+        raise refusals.NUMBER_INVALID(command="mentions", limit=MOST)
+
+    def answer(page: LogPage) -> Event:
+        if not page.entries:
+            return Notice(("Nobody has mentioned you in a room that you can read",))
+        return HistoryShown(page.entries, hub.clock(), elsewhere=True)
+
+    hub.mentions.ask(session, int(argument or SHOWN), answer)
+
+
+def _notify(hub: Hub, session: Session, argument: str) -> None:
+    account = changeable_account(session)
+    if not argument:
+        hub.reply(session, Notice((_words(account),)))
+        return
+    first, _, rest = argument.partition(" ")
+    on = first.lower() != "off" or not rest
+    typed = argument if on else rest.strip()
+    word = own_word(typed)
+    if not word:
+        raise refusals.WORD_INVALID(limit=NAME_CHARS)
+    _change(hub, session, partial(_with_word if on else _without_word, word), _words)
+
+
+def _words(account: Account) -> str:
+    if not account.words:
+        return "You are told when somebody writes @ and your name, or your name and a colon. /notify WORD adds a word"
+    return f"You are also told of these words: {', '.join(account.words)}. /notify off WORD removes one"
+
+
+def _with_word(word: str, account: Account) -> Account | Refused:
+    words = (*(one for one in account.words if one != word), word)
+    return refusals.TOO_MANY_WORDS_HEARD(limit=MOST_WORDS) if len(words) > MOST_WORDS else replace(account, words=words)
+
+
+def _without_word(word: str, account: Account) -> Account:
+    return replace(account, words=tuple(one for one in account.words if one != word))
+
+
+def _bell(hub: Hub, session: Session, argument: str) -> None:
+    on = argument.lower() == "on"
+    if not on and argument.lower() != "off":
+        raise refusals.ARGUMENT_INVALID(synopsis="/bell on|off")
+    if session.account is None:
+        session.rings = on
+        hub.reply(session, Notice((_rings(on),)))
+        return
+    changeable_account(session)
+    _change(hub, session, lambda account: replace(account, bell=on), lambda account: _rings(account.bell))
+
+
+def _rings(on: bool) -> str:
+    return "Your terminal rings when somebody mentions you" if on else "Your terminal does not ring"
+
+
+def _change(
+    hub: Hub,
+    session: Session,
+    edit: Callable[[Account], Account | Refused],
+    told: Callable[[Account], str],
+) -> None:
+    account = changeable_account(session)
+    change(hub, session, "account", lambda done: hub.nicks.accounts.change(account, edit, done), told)
+
+
+ROWS = (
+    SlashCommand("mentions", "[N]", "Show the newest messages that mention you.", _mentions, GROUP),
+    SlashCommand("notify", "[WORD] or off WORD", "Count a word as a mention of you; list your words.", _notify, GROUP),
+    SlashCommand("bell", "on|off", "Ring when somebody mentions you, or not.", _bell, GROUP),
+)

@@ -1,0 +1,221 @@
+"""Mentions: each stored message is looked through for the people whom it addresses, or who want to hear of its words.
+
+The sessions of members on this node are told at once. For the owners of accounts, the node that has published the
+message stores its place; the list of their mentions is read from the log, so it shows no message that was deleted, and
+none that they may not read any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from hubbub.chat.accounts import Accounts
+from hubbub.chat.core import Core
+from hubbub.chat.session import Room, Session, User
+from hubbub.errors import BrokerError, Closed
+from hubbub.model.access import Action, may
+from hubbub.model.account import Account, id_of, is_account
+from hubbub.model.entries import Entry, Said
+from hubbub.model.events import Event, Mentioned
+from hubbub.model.mentions import Mention, addressed, words_in
+from hubbub.model.queries import After, Around, LogPage
+from hubbub.model.room.room_ids import first_name
+from hubbub.model.viewer import SYSTEM, Viewer
+from hubbub.text import refusals
+from hubbub.text.tags import reply_to
+
+People = dict[str, Account | User]  # by the host of an account, or the id of a guest
+
+Fetched = Callable[[Entry | BrokerError | None], None]
+
+
+class MentionStore(Protocol):
+    """The places of the newest mentions of accounts: durable, and the same on all nodes."""
+
+    def add(self, account: str, mention: Mention) -> None:
+        """Store a mention of the account with an id."""
+        ...
+
+    def of(self, account: str, done: Callable[[Sequence[Mention] | BrokerError], None]) -> None:
+        """Call `done` with the mentions of the account with an id, the oldest first."""
+        ...
+
+    def drop(self, account: str) -> None:
+        """Delete the mentions of the account with an id."""
+        ...
+
+
+class Mentions:
+    """Find mentions in stored messages, tell the people who are here, and store them for the owners of accounts."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.store: MentionStore | None = None  # the owner sets it
+        self._listeners: dict[str, set[str]] = {}  # the ids of accounts by their own words
+        self._words: dict[str, Sequence[str]] = {}  # own words by the ids of accounts
+
+    def follow(self, accounts: Accounts) -> None:
+        """Follow the own words of these accounts."""
+        for account in accounts.with_words():
+            self._changed(account)
+        accounts.changed.append(self._changed)
+
+    def _changed(self, account: Account) -> None:
+        for word in self._words.pop(account.id, ()):
+            self._listeners[word].discard(account.id)
+            if not self._listeners[word]:
+                del self._listeners[word]
+        if account.words:
+            self._words[account.id] = account.words
+        for word in account.words:
+            self._listeners.setdefault(word, set()).add(account.id)
+        if account.deleted and self.store:
+            self.store.drop(account.id)
+
+    # --- a stored message -----------------------------------------------------------------------------------------
+
+    def note(self, entry: Entry, body: Said) -> None:
+        """Find the mentions in a message that was stored and delivered."""
+        names = addressed(body.text)
+        words = words_in(body.text) & self._listeners.keys() if self._listeners else ()
+        target = reply_to(entry.tags) if entry.tags else ""
+        if not (names or words or target):
+            return
+        room = self._core.loaded.by_id.get(entry.room_id)
+        found: People = {}
+        for name in names:
+            _add(found, self._named(name))
+        for id in [id for word in words for id in self._listeners[word]]:
+            self._add_listener(found, room, id)
+        published = self._core.pipeline.find(entry) is not None
+        if target:
+            answered = partial(self._answered, entry, published, frozenset(found))
+            about = next((one for one in room.latest if one.id == target), None) if room else None
+            if about:
+                _add(found, self._author(about))
+            else:
+                query = Around(entry.room, "around", (target,), 1, True, viewer=SYSTEM)
+                self._core.read(query, answered)
+        self._tell(entry, published, found)
+
+    def _named(self, name: str) -> Account | User | None:
+        account = self._core.nicks.accounts.find(name)
+        return account if account and account.is_open(self._core.clock()) else self._core.nicks.find(name)
+
+    def _author(self, entry: Entry) -> Account | User | None:
+        if is_account(entry.host):
+            account = self._core.nicks.accounts.by_id(id_of(entry.host))
+            return account if account and account.is_open(self._core.clock()) else None
+        user = self._core.nicks.find(entry.nick)
+        return user if user and user.wrote(entry) else None
+
+    def _add_listener(self, found: People, room: Room | None, id: str) -> None:
+        """Add the owner of an account, whose word was said, if they are a member of the room."""
+        account = self._core.nicks.accounts.by_id(id)
+        owner = self._core.owners.get(account.host) if account else None
+        if room and owner and owner in room.members:
+            _add(found, account)
+
+    def _answered(self, entry: Entry, published: bool, known: Collection[str], page: LogPage | BrokerError) -> None:
+        """Tell the author of an older message that it was answered, unless the answer mentions them anyway."""
+        found: People = {}
+        for one in page.entries if isinstance(page, LogPage) else ():
+            _add(found, self._author(one))
+        self._tell(entry, published, {key: one for key, one in found.items() if key not in known})
+
+    def _tell(self, entry: Entry, published: bool, found: People) -> None:
+        room = self._core.loaded.by_id.get(entry.room_id)
+        for one in found.values():
+            if one.host == entry.host if isinstance(one, Account) else one.wrote(entry):
+                continue  # their own message
+            user = self._core.owners.get(one.host) if isinstance(one, Account) else one
+            if room and user and user in room.members:
+                _show(user, entry)
+            if published and self.store and isinstance(one, Account) and self._may_read(one, room):
+                self.store.add(one.id, Mention(entry.time, entry.room_id, entry.seq))
+
+    def _may_read(self, account: Account, room: Room | None) -> bool:
+        """Return whether the owner of an account may read a room; if it is not loaded, that is checked later."""
+        return room is None or may(self._core.viewer_for(account, ""), Action.READ, room.state) is None
+
+    # --- the list ---------------------------------------------------------------------------------------------------
+
+    def ask(self, session: Session, limit: int, answer: Callable[[LogPage], Event]) -> None:
+        """Reply to a session with the event that `answer` makes of the newest messages that mention its account.
+
+        Raises:
+            Refused: the session has no account.
+
+        """
+        account, viewer = session.account, self._core.viewer(session)
+        if account is None:
+            raise refusals.MENTIONS_NOT_KEPT()
+        self._core.ask_for(session, partial(self._collect, account.id, limit, viewer), answer)
+
+    def _collect(self, account: str, limit: int, viewer: Viewer, done: Callable[[LogPage | BrokerError], None]) -> None:
+        """Call `done` with the newest mentions that can be read, the oldest first."""
+        found: list[Entry] = []
+
+        def listed(mentions: Sequence[Mention] | BrokerError) -> None:
+            if isinstance(mentions, BrokerError):
+                done(mentions)
+            else:
+                next_of(list(mentions))
+
+        def next_of(left: list[Mention]) -> None:
+            if left and len(found) < limit:
+                self.fetch(left.pop(), viewer, partial(took, left))
+            else:
+                done(LogPage(found[::-1], bool(left)))
+
+        def took(left: list[Mention], entry: Entry | BrokerError | None) -> None:
+            if isinstance(entry, BrokerError):
+                done(entry)
+                return
+            found.extend([entry] if entry else [])
+            next_of(left)
+
+        if self.store:
+            self.store.of(account, listed)
+        else:
+            next_of([])
+
+    def fetch(self, mention: Mention, viewer: Viewer, done: Fetched) -> None:
+        """Call `done` with the message of a mention; None if it was deleted, or the viewer may not read it."""
+        place = After(first_name(mention.room), mention.seq - 1, mention.seq, 1, viewer=viewer)
+
+        def read(page: LogPage | BrokerError) -> None:
+            if isinstance(page, Closed):
+                done(None)
+            elif isinstance(page, BrokerError):
+                done(page)
+            else:
+                done(next((one for one in page.entries if type(one.body) is Said), None))
+
+        def named(page: LogPage | BrokerError) -> None:
+            """Read again under the name that the room has now, with the rights of the viewer."""
+            if isinstance(page, LogPage) and page.entries:
+                self._core.read(replace(place, room=page.entries[0].room), read)
+            else:
+                read(page)
+
+        if room := self._core.loaded.by_id.get(mention.room):
+            self._core.read(replace(place, room=room.name), read)
+        else:
+            self._core.read(replace(place, room_id=mention.room, viewer=SYSTEM), named)
+
+
+def _add(found: People, one: Account | User | None) -> None:
+    if one:
+        found[one.host if isinstance(one, Account) else one.id] = one
+
+
+def _show(user: User, entry: Entry) -> None:
+    for session in user.sessions:
+        if not session.paused:
+            rings = user.account.bell if user.account else session.rings
+            session.client.send_event(Mentioned(entry, rings))
