@@ -343,6 +343,17 @@ def test_search_in_all_rooms_names_them(data: Path) -> None:
     ]
 
 
+def test_transcript_of_a_room(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ops.html"
+    lines("export", "--data", data, "--to", "html", "--room", "#Lobby", file)
+    page = file.read_text("utf-8")
+    assert "tea is ready" in page and "deploy failed" not in page and page.endswith("</html>\n")
+    assert file.stat().st_mode & 0o077 == 0 and not (tmp_path / "ops.html.part").exists()
+    assert lines("export", "--data", data, "--to", "text", "--room", "ops")[-1] == "[22:15] Bob: deploy failed, no tea"
+    for wrong in (["--to", "html"], ["--room", "ops"], ["--to", "text", "--room", "nowhere"]):
+        assert hubbub("export", "--data", data, *wrong).returncode
+
+
 def test_search_has_filters(data: Path) -> None:
     assert lines("search", "--data", data, "from:bob", "in:ops", "tea") == lines("search", "--data", data, "deploy")
     assert lines("search", "--data", data, "tea", "before:2023-11-14") == []

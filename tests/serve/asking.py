@@ -67,9 +67,18 @@ class Peer:
 
     async def answer(self, bodiless: bool = False) -> Answer:
         status, headers = await self.head()
+        if headers.get("transfer-encoding") == "chunked" and not bodiless:
+            return Answer(status, headers, b"".join([chunk async for chunk in self._chunks()]))
         length = 0 if bodiless or status in (101, 304) else int(headers["content-length"])
         async with asyncio.timeout(SECONDS):
             return Answer(status, headers, await self.reader.readexactly(length))
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        async with asyncio.timeout(SECONDS):
+            while size := int(await self.reader.readline(), 16):
+                yield await self.reader.readexactly(size)
+                await self.reader.readline()
+            await self.reader.readline()
 
     async def sees(self, what: bytes) -> bytes:
         """This comes, some time; return all up to its end."""

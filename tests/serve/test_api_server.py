@@ -404,3 +404,32 @@ async def test_clients_of_a_proxy_are_counted_apart(caplog: pytest.LogCaptureFix
         assert web.front.admission.by_address["192.0.2.1"] == 2
     assert any("Ada (('192.0.2.1', 0)) has joined" in record.getMessage() for record in caplog.records)
     assert not web.front.admission.count
+
+
+# --- transcripts ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [("html", "text/html"), ("markdown", "text/markdown"), ("text", "text/plain")]
+)
+async def test_transcript_is_a_file_with_all_messages(form: str, kind: str) -> None:
+    async with asking() as web:
+        texts = [f"{number} <b> " + "x" * 5000 for number in range(12)]  # more than a page of the log
+        for text in texts:
+            await web.say("ops", text)
+        answer = await web.ask("GET", f"/api/v1/rooms/ops/transcript?format={form}")
+        assert answer.status == 200 and answer.headers["content-type"] == f"{kind}; charset=utf-8"
+        assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''ops.")
+        shown = answer.body.decode()
+        assert [shown.count(text[-5001:]) for text in texts] == [12] * 12
+        assert ("<b> x" in shown) == (form == "text") and ("</html>" in shown) == (form == "html")
+        assert (await web.ask("GET", "/api/v1/rooms/ops/transcript?format=pdf")).status == 400
+
+
+async def test_transcript_of_a_closed_room_is_for_its_members() -> None:
+    async with asking() as web:
+        al = await web.join("Al")
+        al.send("/join ops\nsecret\n/set invite-only on\n/time\n")
+        await al.sees(b" UTC ***\n")
+        answer = await web.ask("GET", "/api/v1/rooms/ops/transcript")
+        assert answer.status == 403 and b"secret" not in answer.body

@@ -43,10 +43,10 @@ from hubbub.wire.line.encoder import stamped
 @format_option
 def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:
     """Print the messages of a room, oldest first."""
-    name = _room(room)
+    name = room_named(room)
     kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
-    with _log(data) as store:
-        _check_known(store, name)
+    with opened_log(data) as store:
+        check_known(store, name)
         found = _newest(store, Latest(name, 1000, every=every, kinds=kinds, viewer=SYSTEM), last)
         renames = [entry for entry in found if isinstance(entry.body, RoomRenamed)]
         _print(found, style, {entry.seq: store.called_before(entry) for entry in renames})
@@ -65,24 +65,25 @@ def search(data: str | None, room: str | None, last: int, style: str, words: tup
     match literally: 'C++', '->'. Filters stand among the words: from:NAME, in:ROOM, before:TIME, after:TIME, as in
     from:ann after:2026-11-24.
     """
-    where = _room(room) if room else None
+    where = room_named(room) if room else None
     try:
         query = searching.parse(" ".join(words), time.time()).query(1000, where, SYSTEM)
     except Refused as refusal:
         raise Sentence(refusal.text) from None
-    with _log(data) as store:
+    with opened_log(data) as store:
         if query.room:
-            _check_known(store, query.room)
+            check_known(store, query.room)
         _print(_newest(store, query, last), style)
 
 
-def _check_known(store: Store, room: str) -> None:
+def check_known(store: Store, room: str) -> None:
     """Raise a sentence if the log has no such room; every room is there once somebody has joined it."""
     if room != LOBBY and not store.answer(Latest(room, 1, every=True, viewer=SYSTEM)).entries:
         raise Sentence(f"There is no room {room} in the log.", exit_code=1)
 
 
-def _room(room: str) -> str:
+def room_named(room: str) -> str:
+    """Return the canonical name of a room as it was typed. Raises Sentence."""
     try:
         return check_room(room)
     except Refused as refusal:
@@ -90,7 +91,8 @@ def _room(room: str) -> str:
 
 
 @contextlib.contextmanager
-def _log(data: str | None) -> Iterator[Store]:
+def opened_log(data: str | None) -> Iterator[Store]:
+    """Open the log in a data folder to read it, and say afterwards whether damaged entries were left out."""
     with contextlib.closing(Store(log_folder(Path(config.read({"data": data}, None).data)))) as store:
         yield store
         if store.left_out:

@@ -11,6 +11,7 @@ from hubbub import config
 from hubbub.storage.sqlite.backup import back_up
 from hubbub.subcommands.options import WHERE, Command, Sentence, data_option, settings_options
 from hubbub.subcommands.output import counted, progress_bar, sized
+from hubbub.subcommands.transcript import write_transcript
 from hubbub.tools import transfer
 
 
@@ -18,20 +19,42 @@ from hubbub.tools import transfer
     "export",
     cls=Command,
     epilog="hubbub export --data /var/lib/hubbub backup.jsonl\n"
+    "hubbub export --to html --room ops ops.html\n"
     "hubbub export --broker nats://127.0.0.1:4222 | gzip > backup.jsonl.gz",
 )
 @settings_options(WHERE)
 @click.option("--salvage", is_flag=True, help="Export whatever can still be read of a damaged log in --data.")
 @click.option("--private", is_flag=True, help="Export the private messages of people with accounts as well.")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["jsonl", "html", "markdown", "text"]),
+    default="jsonl",
+    show_default=True,
+    help="Form: JSON lines of all rooms, or a transcript of one --room in --data.",
+)
+@click.option("--room", help="Room of the transcript.")
 @click.argument("target", metavar="[FILE]", default="-")
-def export_command(file: str | None, target: str, salvage: bool, private: bool, **flags: Any) -> None:
+def export_command(
+    file: str | None, target: str, salvage: bool, private: bool, form: str, room: str | None, **flags: Any
+) -> None:
     """Export a log to FILE or standard output.
 
-    Each line is a JSON object. The server may keep running; entries that it stores after the start of the export are
+    Each line is a JSON object. With --to and --room it is a transcript for people instead: the messages of a room by
+    day, as they are now, as a page to print (--to html), Markdown or text.
+
+    The server may keep running; entries that it stores after the start of the export are
     not included. An interrupted export continues when it is started again with the same FILE. Damaged entries are left
     out, and the exit code is then 1, unless --salvage is given.
     """
     settings = config.read(flags, file)
+    if (form == "jsonl") != (room is None):
+        raise Sentence("a transcript (--to html, markdown or text) is that of one --room, and needs both options.")
+    if room is not None:
+        if settings.broker or salvage or private:
+            raise Sentence("a transcript is made of a log in --data, without --broker, --salvage and --private.")
+        write_transcript(settings.data, room, form, target)
+        return
     with progress_bar("Exporting") as progress, transfer.output(target, private) as output:
         done = transfer.export(settings, output, progress, salvage)
     if target != "-":

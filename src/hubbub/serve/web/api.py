@@ -38,6 +38,7 @@ from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
 from hubbub.serve.socket_writer import SocketWriter
+from hubbub.serve.web import transcripts
 from hubbub.serve.web.credentials import bearer_of, check_bearer, rooms_of
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
@@ -55,6 +56,7 @@ BODY = 10.0  # seconds in which a body must arrive
 ANSWER = 30.0  # seconds that the log may take to answer
 OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unknown
 PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
+PIECE = 1000  # messages of a transcript that are read at a time
 ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
 EVENTS = "text/event-stream"
 PRIVATE = "/private"  # begins the paths that are about private conversations
@@ -262,6 +264,17 @@ class Api:
         upto = query.before - 1 if query.before else LAST
         return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
 
+    async def transcript(self, call: Call, query: wire.TranscriptQuery, room: str) -> web.Response:
+        """Return all messages of a room as a file; each page of the log counts as a request of the client."""
+
+        async def read(seq: int) -> Found:
+            await asyncio.sleep(self._delay(call.origin))
+            page: Found = await self._read(After(room, seq, LAST, PIECE, True, viewer=self._viewer(call)))
+            return page
+
+        first = await self._read(After(room, 0, LAST, PIECE, True, viewer=self._viewer(call)))
+        return self._numbered(transcripts.response(query.format, room, first, read))
+
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
         """Return the messages of a room, or of all rooms, that contain the given words."""
         asked = searching.parse(query.q, self._hub.clock())
@@ -456,6 +469,14 @@ ROUTES = (
     Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
     Route("GET", "/rooms/{room}/messages", "Read messages.", wire.MessagesQuery, wire.Page, Api.messages),
     Route("POST", "/rooms/{room}/messages", "Send a message.", wire.PostQuery, wire.Posted, Api.post, 201),
+    Route(
+        "GET",
+        "/rooms/{room}/transcript",
+        "Download all messages of a room.",
+        wire.TranscriptQuery,
+        wire.Page,
+        Api.transcript,
+    ),
     Route("GET", "/rooms/{room}/search", "Search in a room.", wire.SearchQuery, wire.Page, Api.search),
     Route(
         "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hubbub.serve.web.api import PREFIX, PRIVATE, ROUTES, Route
+from hubbub.wire.transcript import FORMS
 from hubbub.wire.web import http as wire
 
 REF = "#/components/schemas/{name}"
@@ -55,6 +56,9 @@ def _operation_id(route: Route) -> str:
 def _operation(route: Route) -> dict[str, Any]:
     stream = route.path.endswith("/stream")
     form = "text/event-stream" if stream else "application/json"
+    content = {form: {"schema": _ref(route.answer)}, "text/plain": {"schema": {"type": "string"}}}
+    if route.path.endswith("/transcript"):
+        content = {known.media_type: {"schema": {"type": "string"}} for known in FORMS.values()}
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
@@ -62,7 +66,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": {
             str(route.status): {
                 "description": "A stream of entries." if stream else "Success.",
-                "content": {form: {"schema": _ref(route.answer)}, "text/plain": {"schema": {"type": "string"}}},
+                "content": content,
             },
             "default": {
                 "description": "Error.",

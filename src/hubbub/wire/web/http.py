@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -67,6 +67,12 @@ class PostQuery(Struct):
     """The name of the message's author; with a token it is the name of the account, and may be left out."""
 
     name: Name = ""
+
+
+class TranscriptQuery(Struct):
+    """The form of the transcript: html, markdown or text."""
+
+    format: Annotated[Literal["html", "markdown", "text"], Meta(description="html, markdown or text")] = "html"
 
 
 class StreamQuery(Struct):
