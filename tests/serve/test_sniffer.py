@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from housing import PROMPT, Client, Serving, housing
@@ -16,6 +16,8 @@ from serving import until
 
 from hubbub.serve.accept import dispatcher, sniffer
 from hubbub.text.refusals import NO_SSH, NOT_SPOKEN
+
+First = TypeVar("First")
 
 REGISTRATION = b"NICK joe\r\nUSER joe 0 * :Joe X\r\n"
 IRC = [
@@ -76,9 +78,16 @@ async def comes(server: Serving, late: bool, encrypted: bool = False) -> Client:
     return client
 
 
-async def come(server: Serving, count: int, late: bool, encrypted: bool) -> list[Client]:
-    """Return new peers; late ones were shown the prompt, all at the same time."""
-    return await asyncio.gather(*(comes(server, late, encrypted) for _ in range(count)))
+async def come(
+    server: Serving, firsts: Sequence[First], late: bool, encrypted: bool
+) -> AsyncIterator[tuple[Client, First]]:
+    """Yield a new peer for each of `firsts`; late ones were shown the prompt, all at the same time.
+
+    The others come one by one, because a peer that waits for its turn is shown the prompt meanwhile.
+    """
+    waiting = await asyncio.gather(*(comes(server, late, encrypted) for _ in firsts if late))
+    for index, first in enumerate(firsts):
+        yield waiting[index] if late else await comes(server, late, encrypted), first
 
 
 async def seen_by(witness: Client) -> bytes:
@@ -93,8 +102,7 @@ async def seen_by(witness: Client) -> bytes:
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])
 async def test_an_irc_client_is_let_in_whatever_it_says_first(tmp_path: Path, late: bool, encrypted: bool) -> None:
     async with serving(tmp_path, tls="self-signed") as (server, witness):
-        clients = await come(server, len(IRC), late, encrypted)
-        for client, first in zip(clients, IRC, strict=True):
+        async for client, first in come(server, IRC, late, encrypted):
             client.send(first)
             await client.skips_to(b" 001 joe ")
             client.send(b"QUIT\r\n")
@@ -106,8 +114,7 @@ async def test_an_irc_client_is_let_in_whatever_it_says_first(tmp_path: Path, la
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])
 async def test_what_is_not_spoken_gets_a_sentence_and_the_end(tmp_path: Path, late: bool, encrypted: bool) -> None:
     async with serving(tmp_path, tls="self-signed") as (server, witness):
-        clients = await come(server, len(GREETINGS), late, encrypted)
-        for client, first in zip(clients, GREETINGS, strict=True):
+        async for client, first in come(server, GREETINGS, late, encrypted):
             client.send(first)
             assert await client.rest() == f"{NOT_SPOKEN().text}\n".encode(), first
         client = await comes(server, late, encrypted)
@@ -126,7 +133,7 @@ async def test_what_looks_like_http_is_refused_as_http(tmp_path: Path, late: boo
             b"OPTIONS sip:nm SIP/2.0\r\n\r\n",
             b"OPTIONS / RTSP/1.0\r\n\r\n",
         )
-        for client, first in zip(await come(server, len(requests), late, encrypted), requests, strict=True):
+        async for client, first in come(server, requests, late, encrypted):
             client.send(first)
             assert re.match(rb"HTTP/1\.[01] 4", await client.rest())
         client = await comes(server, late, encrypted)
@@ -148,7 +155,7 @@ async def test_a_person_who_types_such_a_word_is_asked_again(tmp_path: Path) -> 
 async def test_a_person_may_be_called_like_a_command(tmp_path: Path) -> None:
     names = ("Nick", "Cap", "Ping", "Pat", "join")
     async with serving(tmp_path) as (server, witness):
-        for client, name in zip(await come(server, len(names), True, False), names, strict=True):
+        async for client, name in come(server, names, True, False):
             client.send(f"{name}\n".encode())
             await witness.skips_to(f"*** {name} has joined the chat ***\n".encode())
 

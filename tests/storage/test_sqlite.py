@@ -362,8 +362,9 @@ async def test_the_identity_of_a_log_stays_with_its_file(tmp_path: Path) -> None
 # --- the end --------------------------------------------------------------------------------------------------
 
 
-async def test_stop_returns_after_the_outcome_was_handed_over(tmp_path: Path) -> None:
+async def test_stop_returns_after_the_outcome_was_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even when the last commit ends in the very turn of the loop in which stop looks."""
+    monkeypatch.setattr(module, "PAUSE", SECONDS)  # in a pause the writer would wait for the clock with nothing taken
     probe, gate = stuck(tmp_path)
     probe.publish(said("last"))
     seen: list[int] = []
