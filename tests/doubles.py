@@ -63,6 +63,8 @@ class Look:
             Kind.UNREACT: f"{entry.nick} -& {text_in(entry)}",
             Kind.PIN: f"{entry.nick} ^ {text_in(entry)}",
             Kind.UNPIN: f"{entry.nick} -^ {text_in(entry)}",
+            Kind.HAND: f"{entry.nick} hand {text_in(entry).partition(' ')[0]}",
+            Kind.TURN: f"{entry.nick} turn {text_in(entry).partition('!')[0]}",
             Kind.ROOM_RENAMED: f"{entry.nick} ~ {text_in(entry)}",
             Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{text_in(entry)}",
             Kind.REDACTED: f"{entry.nick} (gone)",

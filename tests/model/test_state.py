@@ -300,7 +300,7 @@ def as_they_are(made: Rules) -> tuple[object, ...]:
     standing = {who: "".join(sorted(letters)) for who, letters in made.rights.items()}
     return (
         made.flags, made.key, made.limit, made.slow.seconds, made.lists, made.created, made.topic,
-        standing,
+        standing, list(made.hands.items()),
     )  # fmt: skip
 
 
@@ -330,6 +330,9 @@ ENTRIES = st.one_of(
     st.tuples(st.just(Kind.RENAME), st.sampled_from(NAMES)),
     st.tuples(st.just(Kind.TOPIC), st.sampled_from(["", "tea"])),
     st.tuples(st.just(Kind.JOIN), st.just("")),
+    st.tuples(st.just(Kind.LEAVE), st.just("")),
+    st.tuples(st.just(Kind.HAND), st.builds("{} {}".format, st.sampled_from(["up", "down", "spoken"]), WHO)),
+    st.tuples(st.just(Kind.TURN), WHO),
 )
 
 

@@ -65,7 +65,7 @@ class Terminal(Person):
     # Commands are about the room in which one speaks.
     only_inside = (
         "read", "see modes", "see masks", "speak", "invite", "set topic", "set modes", "kick", "rename", "redact own",
-        "redact", "react", "pin",
+        "redact", "react", "pin", "raise hand",
     )  # fmt: skip
 
     def __init__(self, server: Place, name: str) -> None:
@@ -105,6 +105,9 @@ class Terminal(Person):
     def join(self, room: str) -> Answer:
         told = self.ask(f"/join {room}")
         return f"You are in {room}" in told, told
+
+    def raise_hand(self, room: str) -> Answer:
+        return self._here(room, "/hand", "Your hand is up")
 
     def read(self, room: str) -> Answer:
         return self._here(room, "/history 1", r"^\[..:..\] ")
@@ -237,6 +240,9 @@ class Browser(Person):
     def rename(self, room: str) -> Answer:
         return self._line(room, "/rename lobby", "already a room called lobby")
 
+    def raise_hand(self, room: str) -> Answer:
+        return self._line(room, "/hand", "Your hand is up")
+
     def react(self, room: str) -> Answer:
         return self._on_message(room, "react", reaction="👍")
 
@@ -253,7 +259,7 @@ class Browser(Person):
         return self._line("", f"/nick {self.name}", f"You are already {self.name}")
 
     # What a page shows of rooms that it is not in comes by requests; it speaks and commands in those that it is in.
-    only_inside = ("see modes", "see masks", "speak", "react", "pin")
+    only_inside = ("see modes", "see masks", "speak", "react", "pin", "raise hand")
 
 
 class IrcClient(Person):
@@ -333,6 +339,10 @@ class IrcClient(Person):
     def kick(self, room: str) -> Answer:
         return self.ask(f"KICK #{room} nobody-here", "401")
 
+    def raise_hand(self, room: str) -> Answer:
+        _, told = self.ask(f"PRIVMSG #{room} :!hand", "NOTICE")
+        return "Your hand is up" in told, told
+
     def rename(self, room: str) -> Answer:
         yes, told = self.ask(f"RENAME #{room} #lobby", "FAIL")
         return yes and "CANNOT_RENAME" in told, told
@@ -343,7 +353,7 @@ class IrcClient(Person):
         return not no, told
 
     # Who is not in a channel is not given its history over IRC, and there is nothing to take a message back from.
-    only_inside = ("read", "redact", "redact own")
+    only_inside = ("read", "redact", "redact own", "raise hand")
 
 
 class Script(Person):

@@ -96,6 +96,8 @@ async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> Non
         **dict.fromkeys(SAID, (f"two\n\tlines {odd}", "")),
         Kind.RENAME: ("Zoë",),
         Kind.MODE: (f"+o-k Zoë!{odd.replace(' ', '')} *", "+b x!*@* until=9"),
+        Kind.HAND: ("up Zoë!~nc@a.nc", "down Zoë!~nc@a.nc", "spoken Zoë!"),
+        Kind.TURN: ("Zoë!~nc@a.nc",),
         Kind.KICK: (f"Zoë {odd}", "Zoë"),
         **dict.fromkeys((Kind.REDACT, Kind.UNPIN), (f"x-1.2~3 {odd}", "x-1.2~3")),
         **dict.fromkeys((Kind.EDIT, Kind.PIN), (f"x-1.2~4 {odd}", "x-1.2~4")),

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Quote, Reacted, Said, Unpinned, Unreacted
+from hubbub.model.entries import (
+    Body,
+    Edited,
+    Entry,
+    HandMoved,
+    Kind,
+    Pinned,
+    Quote,
+    Reacted,
+    Said,
+    TurnGiven,
+    Unpinned,
+    Unreacted,
+)
 from hubbub.wire.irc.encoder import form_of
 
 PLAIN, TAGS = form_of(frozenset()), form_of(frozenset({"message-tags"}))
@@ -46,7 +59,10 @@ def test_author_is_shown_these_with_echo_message_only(body: Body) -> None:
     assert TAGS.encode_own(entry(body)) == b"" and ECHO.encode_own(entry(body)) == ECHO.encode(entry(body)) != b""
 
 
-def test_pin_is_a_notice() -> None:
+def test_pin_is_a_notice_and_a_turn_a_mode() -> None:
     assert lines(PLAIN, entry(Pinned("x.1", "Bo: tea"))) == ["NOTICE #ops :Ann has pinned a message of Bo: tea"]
     assert lines(PLAIN, entry(Unpinned("x.1"))) == ["NOTICE #ops :Ann has taken a pin away"]
+    assert lines(PLAIN, entry(HandMoved("up", "Ann!~nc@ann.nc"))) == []
+    assert lines(PLAIN, entry(HandMoved("spoken", "Ann!~nc@ann.nc"))) == [f"{ANN} MODE #ops -v Ann"]
+    assert lines(PLAIN, entry(TurnGiven("Bo!~nc@bo.nc"))) == [f"{ANN} MODE #ops +v Bo"]
     assert Kind.PIN == entry(Pinned("x.1", "Bo: tea")).kind

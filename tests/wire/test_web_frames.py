@@ -12,12 +12,14 @@ from hubbub.model.entries import (
     Body,
     Edited,
     Entry,
+    HandMoved,
     Kind,
     Pinned,
     Quote,
     Reacted,
     Redacted,
     Said,
+    TurnGiven,
     Unpinned,
     Unreacted,
 )
@@ -25,6 +27,7 @@ from hubbub.model.events import (
     Acknowledged,
     Clock,
     Event,
+    ForOperators,
     Goodbye,
     HistoryShown,
     Knocked,
@@ -346,6 +349,9 @@ def test_message_has_its_reactions_its_quote_and_whether_it_was_corrected() -> N
         (Unreacted("x.1", "👍"), "has taken the reaction 👍 back"),
         (Pinned("x.1", "Bo: tea"), "has pinned a message of Bo: tea"),
         (Unpinned("x.1"), "has taken a pin away"),
+        (HandMoved("up", "Al!~nc@al.nc"), "raises a hand"),
+        (HandMoved("waves", "Al!~nc@al.nc"), "waves"),
+        (TurnGiven("Bo!~nc@bo.nc"), "lets Bo speak"),
     ],
 )
 def test_act_on_a_message_has_words(body: Body, words: str) -> None:
@@ -358,6 +364,9 @@ def test_pins_of_a_room_are_in_the_frame_of_a_member() -> None:
     assert json.loads(payload(render(entered)))["pins"] == pins
     _, joined = objects(render(RoomNameChanged("ops", "dev", 7, pins=entered.pins)))
     assert joined == {"type": "joined", "room": "dev", "seq": 7, "topic": "", "pins": pins}
+    assert json.loads(payload(render(RoomEntered("ops", 7, "", False, hands=["Bo"]))))["hands"] == ["Bo"]
+    told = json.loads(payload(render(ForOperators("ops", "Bo raises a hand"))))
+    assert told == {"type": "notice", "room": "ops", "lines": ["Bo raises a hand"]}
     assert render(ReactionsAdded("ops", "tea", "👍", ("Bo",))) == b""
 
 

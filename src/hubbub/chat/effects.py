@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
+from hubbub.chat import hands
 from hubbub.chat.core import Core
 from hubbub.chat.delivery import NOBODY
 from hubbub.chat.mentions import Mentions
@@ -22,6 +23,7 @@ from hubbub.model.entries import (
     Body,
     Draft,
     Entry,
+    HandMoved,
     Joined,
     Kicked,
     Left,
@@ -157,6 +159,8 @@ class Effects:
             self._rooms.review_watchers(room, body)
         elif isinstance(body, Reacted):
             self._reaction_notices.note(room, entry, body)
+        elif isinstance(body, HandMoved):
+            hands.tell_operators(self._core, room, entry, body)
         if isinstance(body, ModesChanged):
             self._rooms.note_barred(room, body)
 

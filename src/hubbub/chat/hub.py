@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from hubbub.chat import hands
 from hubbub.chat.account_users import AccountUsers
 from hubbub.chat.accounts import Accounts
 from hubbub.chat.core import Core, HubLog
@@ -248,12 +249,15 @@ class Hub(Core):
             raise refusals.NO_TEXT()
         if text:
             where = self.rooms.of(session, room)
-            if self.guests_read or not members_speak_freely(where.state):
-                self.speak(self.viewer(session), where)
             assert session.user is not None
+            is_free = members_speak_freely(where.state)
+            if self.guests_read or not is_free:
+                self.speak(self.viewer(session), where)
             session.user.active = self.clock()
             tags = join(tags, formatting) if tags else formatting
             self.publish(session, where.state, Said(text, kind), tags, label)
+            if not is_free:
+                hands.use_turn(self, session, where, session.user)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
@@ -282,9 +286,12 @@ class Hub(Core):
                 nick = self._posting_nick(session, name)
                 if not awake.end.seq:
                     names.check_new_room(room)
-                self.speak(self.viewer(session, nick), awake)
+                viewer = self.viewer(session, nick)
+                self.speak(viewer, awake)
                 self.rooms.check_may_open(session, awake)
                 self.publish(session, awake.state, Said(text), formatting, label, nick)
+                if viewer.user:
+                    hands.use_turn(self, session, awake, viewer.user)
             except Refused as refusal:
                 self.refuse(session, refusal, label, room)
             self.rooms.end_visit(session)

@@ -267,6 +267,17 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
         """The messages that are pinned to the room, the oldest first."""
         return tuple(PinnedMessage(id, pin.text, pin.by) for id, pin in self.state.pins.items())
 
+    @property
+    def raised(self) -> Sequence[str]:
+        """The nicks of the members who have raised a hand, the first one first."""
+        return [member.nick for member in self.waiting] if self.state.hands else ()
+
+    @property
+    def waiting(self) -> list[MemberT]:
+        """The members who have raised a hand, the first one first."""
+        there = {(key_of(member.nick), member.host): member for member in self.members}
+        return [there[holder] for holder, turn in self.state.hands.items() if not turn and holder in there]
+
     def forget_oldest(self) -> None:
         """Drop the oldest batch from memory; it stays in the log."""
         del self.recent_batches[next(iter(self.recent_batches))]

@@ -506,4 +506,4 @@ class Rooms:
 
 def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
     current = "" if session.current == room.id else session.current_name
-    return RoomEntered(room.name, seq, room.topic, first, current, room.pins)
+    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised)

@@ -52,6 +52,7 @@ class Action(StrEnum):
     REDACT_OWN = "redact own"
     EDIT = "edit"  # a message of one's own
     REACT = "react"
+    RAISE_HAND = "raise hand"
     PIN = "pin"
     RENAME = "rename"
     CHANGE_NAME = "change name"  # take another nick while being a member
@@ -86,8 +87,11 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
 
 
 def members_speak_freely(state: RoomState) -> bool:
-    """Return whether every member may speak at any time, guests aside, so that `may` need not be asked."""
-    return not ("m" in state.flags or state.slow.seconds or state.lists.bans)
+    """Return whether every member may speak at any time, guests aside, so that `may` need not be asked.
+
+    Nobody has a turn to speak then, either.
+    """
+    return not ("m" in state.flags or state.slow.seconds or state.lists.bans or state.hands)
 
 
 def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Refused | None:
@@ -232,7 +236,13 @@ def _has_a_voice(viewer: Viewer, state: RoomState) -> Refused | None:
     room = state.name
     if "m" in state.flags:
         return refusals.MODERATED(room=room)
-    return refusals.MUTED(room=room) if _is_silenced(viewer, state) else None
+    return _is_not_muted(viewer, state)
+
+
+def _is_not_muted(viewer: Viewer, state: RoomState) -> Refused | None:
+    if viewer.operator or _rights(viewer, state) or not _is_silenced(viewer, state):
+        return None
+    return refusals.MUTED(room=state.name)
 
 
 def _is_not_too_fast(viewer: Viewer, state: RoomState) -> Refused | None:
@@ -296,6 +306,7 @@ _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.REDACT_OWN: (_is_inside,),
     Action.EDIT: (_is_inside, _has_a_voice),
     Action.REACT: (_is_inside, _has_a_voice),
+    Action.RAISE_HAND: (_is_inside, _is_not_muted),
     Action.PIN: (_is_inside, _rules_the_room),
     Action.RENAME: (_is_inside, _rules_the_room),
     Action.CHANGE_NAME: (_keeps_no_name,),

@@ -9,6 +9,7 @@ Only this module knows that form: a kind, one text and the tags. The text depend
   reason; a rename of the room: the new name, a space and the reason.
 - a correction, a reaction, a pin, and the end of one: the id of the message, a space and the new text, the reaction, or
   the author with the beginning of the text.
+- a raised or lowered hand: `up`, `down` or `spoken`, a space and the user as `nick!host`; a turn to speak: the user.
 
 Every text is written again as it was read. A kind that this version does not know becomes Unknown.
 """
@@ -27,6 +28,7 @@ from hubbub.model.entries import (
     Entry,
     Ephemeral,
     Erased,
+    HandMoved,
     Joined,
     Kicked,
     Kind,
@@ -39,6 +41,7 @@ from hubbub.model.entries import (
     RoomRenamed,
     Said,
     TopicSet,
+    TurnGiven,
     Unknown,
     Unpinned,
     Unreacted,
@@ -51,7 +54,7 @@ _UNTIL = "until="
 # The attributes and calls of an enumeration are slow.
 _STYLES = {kind.value: kind for kind in SAID}
 _NAMES = {kind: kind.value for kind in SAID}
-_Sourced = ModesChanged | Kicked | Redacted | RoomRenamed | Edited | Reacted | Unreacted | Pinned | Unpinned
+_Sourced = ModesChanged | Kicked | Redacted | RoomRenamed | Edited | Reacted | Unreacted | Pinned | Unpinned | HandMoved
 
 
 class Record(NamedTuple):
@@ -149,6 +152,8 @@ _TEXTS: dict[type[Body], Callable[[Any], str]] = {
     Unreacted: lambda body: _pair(body.target, body.reaction),
     Pinned: lambda body: _pair(body.target, body.text),
     Unpinned: lambda body: _pair(body.target, body.reason),
+    HandMoved: lambda body: _pair(body.step, body.who),
+    TurnGiven: lambda body: body.who,
     Erased: lambda body: "",
     Unknown: lambda body: "",
     Ephemeral: lambda body: _pair(body.verb, body.text),
@@ -222,6 +227,8 @@ _BODIES: dict[str, Callable[[str], Body]] = {
     Kind.UNREACT: _two(Unreacted),
     Kind.PIN: _two(Pinned),
     Kind.UNPIN: _two(Unpinned),
+    Kind.HAND: _two(HandMoved),
+    Kind.TURN: TurnGiven,
     Kind.REDACTED: lambda text: Erased(),
     Kind.EPHEMERAL: lambda text: Ephemeral(*text.partition(" ")[::2]),
 }

@@ -32,6 +32,8 @@ class Kind(StrEnum):
     UNREACT = "unreact"
     PIN = "pin"
     UNPIN = "unpin"
+    HAND = "hand"
+    TURN = "turn"
     REDACTED = "gone"  # a message after its redaction
     UNKNOWN = "unknown"  # written by a newer version
     EPHEMERAL = "signal"  # not stored, such as a typing notice
@@ -179,6 +181,23 @@ class Unpinned(Body, frozen=True, gc=False):
     source: str = ""
 
 
+class HandMoved(Body, frozen=True, gc=False):
+    """A user raised a hand (`step` is "up"), lowered it ("down"), or has said what they had a turn for ("spoken").
+
+    `who` is the user, as `nick!host`.
+    """
+
+    step: str
+    who: str
+    source: str = ""
+
+
+class TurnGiven(Body, frozen=True, gc=False):
+    """A user, `who` as `nick!host`, has a voice for one message; their hand is down."""
+
+    who: str
+
+
 class RoomRenamed(Body, frozen=True, gc=False):
     """The room has the new name `to`."""
 
@@ -219,6 +238,8 @@ KINDS: dict[type[Body], Kind] = {
     Unreacted: Kind.UNREACT,
     Pinned: Kind.PIN,
     Unpinned: Kind.UNPIN,
+    HandMoved: Kind.HAND,
+    TurnGiven: Kind.TURN,
     Erased: Kind.REDACTED,
     Unknown: Kind.UNKNOWN,
     Ephemeral: Kind.EPHEMERAL,

@@ -82,6 +82,7 @@ class RoomEntered(_Event, frozen=True):
     first: bool
     current: str = ""
     pins: Sequence[PinnedMessage] = ()  # the oldest first
+    hands: Sequence[str] = ()  # the nicks of those who have raised a hand, the first one first
 
 
 class ReactionsAdded(_Event, frozen=True):
@@ -98,6 +99,13 @@ class Mentioned(_Event, frozen=True):
 
     entry: Entry
     rings: bool = False
+
+
+class ForOperators(_Event, frozen=True):
+    """A notice in a room for its operators, of which this session's user is one."""
+
+    room: str
+    text: str
 
 
 class RoomExited(_Event, frozen=True):
@@ -304,6 +312,7 @@ Event = (
     | RoomEntered
     | ReactionsAdded
     | Mentioned
+    | ForOperators
     | RoomExited
     | NickAssigned
     | LoggedIn

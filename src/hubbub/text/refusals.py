@@ -80,7 +80,12 @@ NOT_A_ROOM = Wording("not-a-room", "This is not a room. Go to the room that you 
 OUTSIDER = Wording("not-allowed", "Not sent: only people in {room} can post there.")
 MEMBERS_ONLY = Wording("not-allowed", "Only people in {room} can post there (/set members-only off lets scripts post).")
 NO_CLIENT_COMMANDS = Wording("not-allowed", "Client commands are not allowed here.")
-MODERATED = Wording("moderated", "Not sent: only people chosen by the room's operators can speak in {room} right now.")
+MODERATED = Wording(
+    "moderated",
+    "Not sent: only people chosen by the room's operators can speak in {room} right now. Type /hand to ask for a turn.",
+)
+HANDS_FULL = Wording("list-full", "There are {limit} raised hands already.")
+NO_HANDS = Wording("nobody-waits", "No hand is raised here.")
 MUTED = Wording("muted", "Not sent: you may not speak in {room}.")
 SLOW_MODE = Wording("slow-mode", "Not sent: {room} is in slow mode; wait {wait:.0f} s.")
 NO_TEXT = Wording("no-text", "There is nothing to send.")

@@ -69,7 +69,7 @@ def _tell(hub: Hub, session: Session, text: str) -> None:
     hub.reply(session, Notice((text,)))
 
 
-def _change(hub: Hub, session: Session, changes: list[ModeChange], until: float = 0.0) -> None:
+def change_modes(hub: Hub, session: Session, changes: list[ModeChange], until: float = 0.0) -> None:
     """Change the modes of the current room; reply if nothing changes.
 
     Raises:
@@ -86,7 +86,7 @@ def _change(hub: Hub, session: Session, changes: list[ModeChange], until: float 
 
 def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
     def run(hub: Hub, session: Session, name: str) -> None:
-        _change(hub, session, [ModeChange(on, letter, name)])
+        change_modes(hub, session, [ModeChange(on, letter, name)])
 
     return run
 
@@ -97,7 +97,7 @@ def _founder(hub: Hub, session: Session, name: str) -> None:
     hub.check(session, Action.SET_MODES, room)
     heir = moderation.member(hub, room, name)  # before anything changes: otherwise the room could be left to nobody
     given = [ModeChange(True, "o", heir.nick)]
-    _change(hub, session, given if heir is session.user else [*given, ModeChange(False, "o", session.nick)])
+    change_modes(hub, session, given if heir is session.user else [*given, ModeChange(False, "o", session.nick)])
 
 
 def _kick(hub: Hub, session: Session, argument: str) -> None:
@@ -173,7 +173,7 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
         until = hub.clock() + int(length[1]) * _SECONDS[length[2]] if length else 0.0
         changes = [ModeChange(True, "b", MUTE + mask if mute else mask) for mask in masks]
         session.last_ban = (room.name, changes)
-        _change(hub, session, changes, until)
+        change_modes(hub, session, changes, until)
         for member in [] if mute else hit:
             if member is not session.user and not room.state.is_operator(member):
                 moderation.kick(hub, session, room, member.nick, "banned")
@@ -208,7 +208,7 @@ def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
         along = hub.rooms.of(session).state.lists.after("b", mask)
         if along and mask.endswith("!*@*") and _BY_CLOAK.fullmatch(along.removeprefix(MUTE if mute else "")):
             masks.append(along)
-        _change(hub, session, [ModeChange(False, "b", one) for one in masks])
+        change_modes(hub, session, [ModeChange(False, "b", one) for one in masks])
 
     return run
 
@@ -249,7 +249,7 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     if not LETTERS[letter].parameter and not off and value.lower() not in ON:
         raise refusals.VALUE_INVALID(setting=name)
     closed = room.state.closed
-    _change(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
+    change_modes(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
     if off and closed == letter:
         text = f"Everybody can now read {room.name}, including the messages from the time when it was closed"
         session.take_step("tell that it is open", room, text)

@@ -42,6 +42,7 @@ LETTERS = {
     "t": ModeLetter("", "has locked the topic", "has unlocked the topic"),
     "C": ModeLetter("", "has forbidden client commands (CTCP)", "has allowed client commands (CTCP)"),
 }
+HANDS = {"up": "raises a hand", "down": "lowers the hand", "spoken": "has spoken"}  # the steps of HandMoved, in words
 PREFIXES = {"o": "@", "v": "+"}  # the highest first
 CLOSED = "kis"  # letters that let only members read the room
 SECRET = "s"

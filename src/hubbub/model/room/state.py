@@ -22,7 +22,9 @@ from hubbub.model.entries import (
     Edited,
     Entry,
     Erased,
+    HandMoved,
     Joined,
+    Left,
     ModeChange,
     ModesChanged,
     NickChanged,
@@ -32,6 +34,7 @@ from hubbub.model.entries import (
     RoomRenamed,
     Said,
     TopicSet,
+    TurnGiven,
     Unpinned,
     Unreacted,
 )
@@ -47,6 +50,7 @@ from hubbub.text.names import LOBBY, key_of
 from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 
 MAX_PINS = 10  # messages that are pinned to a room; beyond it the oldest is dropped
+MAX_HANDS = 200  # raised hands and turns to speak in a room; beyond it a hand stays down
 MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
 # Bounds of a list of masks. The hub refuses a mask before (text/bounds.py), so that only other programs can reach them.
 MAX_MASKS = 400
@@ -135,7 +139,8 @@ def pin_text(nick: str, text: str) -> str:
 
 
 Holder = tuple[str, str]  # under which a user's rights are remembered: the folded nick, and the host
-# A part of the state: a mode letter with its subject, "join" or "topic" with "", or "pin" with the id of a message.
+# A part of the state: a mode letter with its subject, "join" or "topic" with "", "pin" with the id of a message, or
+# "hand" with a holder.
 Part = tuple[str, str]
 _JOIN, _TOPIC = ("join", ""), ("topic", "")
 
@@ -151,8 +156,8 @@ class RoomState:
     """
 
     __slots__ = (
-        "_made", "_opener", "_sources", "created", "flags", "id", "key", "known_key", "limit", "lists", "members",
-        "name", "pins", "rights", "slow", "status", "topic", "touched",
+        "_made", "_opener", "_sources", "created", "flags", "hands", "id", "key", "known_key", "limit", "lists",
+        "members", "name", "pins", "rights", "slow", "status", "topic", "touched",
     )  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[Entry] = (), id: str = "") -> None:
@@ -169,6 +174,8 @@ class RoomState:
         self.created = 0.0  # epoch seconds
         self.pins: dict[str, Pin] = {}  # by the ids of the messages, the oldest first
         self.rights: dict[Holder, str] = {}  # letters of PREFIXES
+        # Those who have raised a hand, the first one first; true for those who have a turn to speak instead.
+        self.hands: dict[Holder, bool] = {}
         self.members: Collection[Principal] = ()  # the users in the live room, which keeps this up to date
         self.status: dict[Principal, str] = {}  # of members with rights: letters of PREFIXES
         self._opener: Holder | None = None  # the first member, an operator unless an entry says otherwise
@@ -229,9 +236,11 @@ class RoomState:
         had = self.rights.get(now, "")
         if letters := letters + "".join(letter for letter in had if letter not in letters):
             self.rights[now] = letters
+        turn = self._move_hand(before, now, f"{body.nick}!{entry.host}")
         for letter in moved:
             self._note(entry, ModeChange(False, letter, f"{entry.nick}!{entry.host}"))
-            self._note(entry, ModeChange(True, letter, f"{body.nick}!{entry.host}"))
+            if not (turn and letter == "v"):
+                self._note(entry, ModeChange(True, letter, f"{body.nick}!{entry.host}"))
         self._bound_rights()
         for member in self.members:  # a member may have either name at this moment
             if member.host == entry.host and key_of(member.nick) in (before[0], now[0]) and self._trusts(member):
@@ -264,6 +273,57 @@ class RoomState:
         self._keep(_pin(body.target), replace(made, body=Pinned(body.target, text)), None)
         return True
 
+    def _hand_moved(self, entry: Entry, body: HandMoved) -> bool:
+        holder = _holder_of(body.who)
+        if body.step != "up":
+            return self._lower(holder)
+        if holder in self.hands or len(self.hands) >= MAX_HANDS:
+            return False
+        self.hands[holder] = False
+        self._keep(_hand(holder), entry, None)
+        return True
+
+    def _turn_given(self, entry: Entry, body: TurnGiven) -> bool:
+        """Give a user a voice that ends with their next message; one who may speak already keeps their voice."""
+        holder = _holder_of(body.who)
+        self._lower(holder)
+        if "v" not in self.rights.get(holder, "") and len(self.hands) < MAX_HANDS:
+            self.hands[holder] = True
+            self._keep(_hand(holder), entry, None)
+            self._promote(ModeChange(True, "v", body.who))
+            self._bound_rights()
+        return True
+
+    def _left(self, entry: Entry, body: Left) -> bool:
+        return bool(self.hands) and self._lower((key_of(entry.nick), entry.host))
+
+    def _lower(self, holder: Holder) -> bool:
+        """Take a user out of the queue, and end their turn."""
+        turn = self.hands.pop(holder, None)
+        if turn:
+            self._promote(ModeChange(False, "v", _holder_text(holder)))
+        self._drop(_hand(holder))
+        return turn is not None
+
+    def _move_hand(self, before: Holder, now: Holder, who: str) -> bool:
+        """Let the hand or turn of a renamed user have the new name; return whether it is a turn."""
+        if before not in self.hands:
+            return False
+        made, _ = self._made[self._sources[_hand(before)]]
+        body = made.body
+        if before != now:
+            self.hands.pop(now, None)
+            self._drop(_hand(now))
+            self._drop(_hand(before))
+        self.hands = {now if one == before else one: turn for one, turn in self.hands.items()}
+        moved = HandMoved(body.step, who) if isinstance(body, HandMoved) else TurnGiven(who)
+        self._keep(_hand(now), replace(made, body=moved), None)
+        if ("v", _holder_text(now)) in self._sources:  # the new name has a voice that does not end
+            del self.hands[now]
+            self._drop(_hand(now))
+            return False
+        return self.hands[now]
+
     def _end_rights(self, entry: Entry, holder: Holder) -> bool:
         """End the rights of a guest who has gone, now that somebody comes under the same name from the same host.
 
@@ -271,7 +331,8 @@ class RoomState:
         """
         if holder not in self.rights or is_account(entry.host) or not self.has_owner:
             return False
-        for letter in self.rights.pop(holder):
+        self._lower(holder)
+        for letter in self.rights.pop(holder, ""):
             self._note(entry, ModeChange(False, letter, _holder_text(holder)))
         # Another node may have reported a leave of a user that was here all the time.
         for member in self.members:
@@ -293,6 +354,8 @@ class RoomState:
         on, letter, param = change
         if letter in PREFIXES:
             self._promote(change)
+            if letter == "v" and self.hands.pop(_holder_of(param), None) is not None:
+                self._drop(_hand(_holder_of(param)))
         elif letter in LISTS:
             if on:
                 self.lists.add(letter, param, entry.nick, entry.time, until)
@@ -309,6 +372,8 @@ class RoomState:
             self.flags.add(letter)
         else:
             self.flags.discard(letter)
+            for holder in [one for one, turn in self.hands.items() if not turn] if letter == "m" else ():
+                self._lower(holder)
 
     def _promote(self, change: ModeChange) -> None:
         nick, _, host = change.param.partition("!")
@@ -322,6 +387,9 @@ class RoomState:
         Joined: _joined,
         TopicSet: _topic_set,
         NickChanged: _nick_changed,
+        Left: _left,
+        HandMoved: _hand_moved,
+        TurnGiven: _turn_given,
         ModesChanged: _modes_changed,
         RoomRenamed: _room_renamed,
         Pinned: _pinned,
@@ -384,6 +452,10 @@ class RoomState:
     def dismiss(self, user: Principal) -> None:
         """Take the rights of a user who has left the room; they stay remembered."""
         self.status.pop(user, None)
+
+    def take_voice(self, user: Principal) -> None:
+        """Take the voice of a member whose turn is over, before the entry that says so is stored."""
+        _toggle(self.status, user, ModeChange(False, "v", ""))
 
     def restore_status(self, user: Principal) -> None:
         """Give a member the rights that are remembered for their name and host."""
@@ -463,6 +535,10 @@ class RoomState:
         rights = (self.remembered_rights(user), *self.inherited_rights(user).values())
         return any("o" in letters for letters in rights) and (is_account(user.host) or not self.has_owner)
 
+    def has_turn(self, user: Principal) -> bool:
+        """Return whether a user has a voice for one message only."""
+        return self.hands.get((key_of(user.nick), user.host), False)
+
     def accepts_key(self, key: str) -> bool:
         """Return whether this is the room's key."""
         return bool(self.key) and keys.fits(key, self.key)
@@ -502,6 +578,10 @@ def _holder_of(mask: str) -> Holder:
 
 def _pin(target: str) -> Part:
     return "pin", target
+
+
+def _hand(holder: Holder) -> Part:
+    return "hand", _holder_text(holder)
 
 
 def _holder_text(holder: Holder) -> str:

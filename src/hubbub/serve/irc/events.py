@@ -9,6 +9,7 @@ from hubbub.model import ids
 from hubbub.model.entries import Edited, Entry, Ephemeral, Joined, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import (
     Acknowledged,
+    ForOperators,
     HistoryShown,
     Invited,
     Knocked,
@@ -143,6 +144,7 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     Missed: lambda client, event: None,
     ReactionsAdded: lambda client, event: None,
     Mentioned: lambda client, event: None,  # clients find their own highlights
+    ForOperators: lambda client, event: client.emit(client.line("NOTICE", channel(event.room), event.text)),
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)

@@ -18,6 +18,7 @@ from hubbub.model.entries import (
     Entry,
     Ephemeral,
     Erased,
+    HandMoved,
     Joined,
     Kicked,
     Kind,
@@ -30,6 +31,7 @@ from hubbub.model.entries import (
     RoomRenamed,
     Said,
     TopicSet,
+    TurnGiven,
     Unknown,
     Unpinned,
     Unreacted,
@@ -323,6 +325,11 @@ def composed(entry: Entry) -> list[list[str]]:
     return [[piece for piece in line.split(formatting.CUT) if piece] or [""] for line in lines]
 
 
+def _voice(entry: Entry, change: str, who: str) -> bytes:
+    """Return the beginning or the end of a turn to speak as the change of modes that it is on IRC."""
+    return line(source(entry), "MODE", channel(entry.room), change, who.partition("!")[0])
+
+
 def _optional(text: str) -> list[str]:
     return [text] if text else []
 
@@ -344,6 +351,8 @@ _OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
         "", "NOTICE", channel(entry.room), f"{entry.nick} has pinned a message of {body.text}"
     ),
     Unpinned: lambda form, entry, body: line("", "NOTICE", channel(entry.room), f"{entry.nick} has taken a pin away"),
+    HandMoved: lambda form, entry, body: _voice(entry, "-v", body.who) if body.step == "spoken" else b"",
+    TurnGiven: lambda form, entry, body: _voice(entry, "+v", body.who),
     RoomRenamed: IrcEncoder._move,
     Erased: lambda form, entry, body: b"",
     Unknown: lambda form, entry, body: b"",

@@ -89,6 +89,7 @@ _UNNUMBERED = (
     "logged-in-already method name-in-use named-already no-name no-such-command no-such-message no-such-setting "
     "not-a-room not-accepted not-confirmed not-encrypted not-found not-known not-logged-in not-reading not-stored "
     "not-yours nothing-to-undo number-invalid query-invalid registration-closed somebody-else text-too-long "
+    "nobody-waits "
     "time-invalid token-limited too-fast too-late too-many too-many-logins too-many-tokens too-many-words too-slow "
     "topic-too-long value-invalid weak-password wrong-password"
 )

@@ -15,6 +15,7 @@ from hubbub.model.entries import (
     Entry,
     Ephemeral,
     Erased,
+    HandMoved,
     Joined,
     Kicked,
     Kind,
@@ -27,6 +28,7 @@ from hubbub.model.entries import (
     RoomRenamed,
     Said,
     TopicSet,
+    TurnGiven,
     Unknown,
     Unpinned,
     Unreacted,
@@ -35,6 +37,7 @@ from hubbub.model.events import (
     Acknowledged,
     Clock,
     Event,
+    ForOperators,
     Goodbye,
     HistoryShown,
     Invited,
@@ -56,7 +59,7 @@ from hubbub.model.events import (
     RoomsListed,
     SettingsListed,
 )
-from hubbub.model.room.modes import describe
+from hubbub.model.room.modes import HANDS, describe
 from hubbub.text.names import LOBBY
 from hubbub.text.tags import EDITED, reply_to
 from hubbub.text.timeparse import shown_time
@@ -140,15 +143,20 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
     Unreacted: _reacted,
     Pinned: lambda entry, body: f"*** {entry.nick} has pinned a message of {body.text} ***",
     Unpinned: lambda entry, body: f"*** {entry.nick} has taken a pin away ***",
+    HandMoved: lambda entry, body: f"*** {entry.nick} {HANDS.get(body.step, body.step)} ***",
+    TurnGiven: lambda entry, body: f"*** {entry.nick} lets {body.who.partition('!')[0]} speak ***",
     Erased: _nothing,
     Unknown: _nothing,
     Ephemeral: _nothing,
 }
 
 
-# Reactions are many: a terminal shows only the user's own ones, and chat/reaction_notices.py tells authors of others.
-_QUIET = frozenset({Reacted, Unreacted})
-_ANSWERED = frozenset({ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned})  # that their author is shown
+# Reactions and hands are many: a terminal shows none of others. chat/reaction_notices.py tells the author of a message,
+# and chat/hands.py the operators.
+_QUIET = frozenset({Reacted, Unreacted, HandMoved})
+_ANSWERED = frozenset(
+    {ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned, TurnGiven}
+)  # that their author is shown
 
 
 class LineEncoder:
@@ -179,7 +187,7 @@ class LineEncoder:
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
         body = entry.body
-        if type(body) in _QUIET:
+        if isinstance(body, Reacted | Unreacted):
             return self._line(entry, ENTRIES[type(body)](entry, body))
         return self.encode(entry) if type(body) in _ANSWERED else b""
 
@@ -337,6 +345,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     RoomEntered: _joined,
     ReactionsAdded: _reactions,
     Mentioned: lambda event: "",
+    ForOperators: lambda event: notice(f"[{event.room}] {event.text}"),
     RoomExited: _left,
     RoomNameChanged: lambda event: "",
     LoggedIn: lambda event: notice(f"You are logged in as {event.name}"),

@@ -18,6 +18,7 @@ from hubbub.model.entries import (
     Entry,
     Ephemeral,
     Erased,
+    HandMoved,
     Kicked,
     Kind,
     ModesChanged,
@@ -25,6 +26,7 @@ from hubbub.model.entries import (
     Reacted,
     Redacted,
     RoomRenamed,
+    TurnGiven,
     Unknown,
     Unpinned,
     Unreacted,
@@ -33,6 +35,7 @@ from hubbub.model.events import (
     Acknowledged,
     Clock,
     Event,
+    ForOperators,
     Goodbye,
     HistoryShown,
     Invited,
@@ -56,7 +59,7 @@ from hubbub.model.events import (
     SettingsListed,
 )
 from hubbub.model.queries import LogPage
-from hubbub.model.room.modes import describe
+from hubbub.model.room.modes import HANDS, describe
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
 from hubbub.text.tags import EDITED, reply_to
@@ -336,6 +339,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     RoomEntered: lambda event: _entered(event),
     ReactionsAdded: lambda event: b"",
     Mentioned: lambda event: encode("mention", room=event.entry.room, seq=event.entry.seq, id=event.entry.id),
+    ForOperators: lambda event: encode("notice", room=event.room, lines=[event.text]),
     RoomExited: lambda event: encode("left", room=event.room),
     RoomNameChanged: lambda event: encode("left", room=event.room) + _joined(event.to, event),
     NickAssigned: lambda event: encode("nick", nick=event.nick),
@@ -362,7 +366,10 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
 
 
 def _entered(event: RoomEntered) -> bytes:
-    return _joined(event.room, event, **({"current": event.current} if event.current else {}))
+    more: dict[str, object] = {"current": event.current} if event.current else {}
+    if event.hands:
+        more["hands"] = event.hands
+    return _joined(event.room, event, **more)
 
 
 def _joined(room: str, event: RoomEntered | RoomNameChanged, **more: object) -> bytes:
@@ -458,6 +465,8 @@ _WORDS: dict[type[Body], Callable[[Any], str]] = {
     Unreacted: lambda body: f"has taken the reaction {body.reaction} back",
     Pinned: lambda body: f"has pinned a message of {body.text}",
     Unpinned: lambda body: "has taken a pin away",
+    HandMoved: lambda body: HANDS.get(body.step, body.step),
+    TurnGiven: lambda body: f"lets {body.who.partition('!')[0]} speak",
 }
 
 

@@ -155,6 +155,16 @@ def _named(fits: Callable[[str], bool]) -> Callable[[str], str | None]:
     return text
 
 
+def _who(text: str) -> str | None:
+    nick, _, host = text.partition("!")
+    return text if is_name(nick) and clean_host(host) == host else None
+
+
+def _hand(text: str) -> str | None:
+    step, _, who = text.partition(" ")
+    return text if step in ("up", "down", "spoken") and _who(who) else None
+
+
 def _nick(text: str) -> str | None:
     nick = clean_nick(text)
     return nick if nick != UNKNOWN or text == UNKNOWN else None
@@ -176,6 +186,8 @@ _TEXTS: dict[str, Callable[[str], str | None]] = {
     Kind.UNREACT: _about(reaction_of),
     Kind.PIN: _about(_line),
     Kind.UNPIN: _about(reason_of),
+    Kind.HAND: _hand,
+    Kind.TURN: _who,
     Kind.REDACTED: lambda text: "",
     Kind.EPHEMERAL: lambda text: None,  # no log has such an entry
 }

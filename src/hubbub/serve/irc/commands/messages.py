@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hubbub.chat import direct, messages
+from hubbub.chat.commands import classroom, slash
 from hubbub.chat.messages import Which
 from hubbub.chat.session import Room
 from hubbub.errors import Refused
@@ -19,6 +20,7 @@ from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS
 
+COMMANDS_IN_CHANNELS = frozenset(row.name for row in classroom.ROWS)  # as a message with a `!` before it
 TARGETS = 4  # maximum number of targets of one message
 # Commands of other wires: a client sends one as a message if a space stands before it.
 _WITH_PASSWORD = re.compile(r"\s*/(?:(?:un)?register|login|password)\s+\S", re.IGNORECASE)
@@ -108,12 +110,30 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     if session not in room.sessions:
         hub.say_from_outside(session, room, text, kind, "irc", tags)
         return
+    if kind is Kind.MESSAGE and text.startswith("!") and _ran(client, room, text):
+        return
     if kind is Kind.EPHEMERAL and not text and reply_to(tags) and _react(client, room, tags, label):
         return
     if kind is Kind.EPHEMERAL:
         direct.signal(hub, session, room.name, tags, label, text)
     else:
         messages.say(hub, session, text, room.name, kind, tags=tags)
+
+
+def _ran(client: IrcClient, room: Room, text: str) -> bool:
+    """Run a message like `!hand` as the slash command of that name; return whether it is one.
+
+    `!!hand` is a message, which is sent as it is.
+    """
+    hub, session = client.hub, client.session
+    if text[1:].partition(" ")[0].lower() not in COMMANDS_IN_CHANNELS:
+        return False
+    hub.rooms.focus(session, room.id)
+    try:
+        slash.run(hub, session, f"/{text[1:]}")
+    except Refused as refusal:
+        hub.refuse(session, refusal, room=room.name)
+    return True
 
 
 def _react(client: IrcClient, room: Room, tags: str, label: str) -> bool:

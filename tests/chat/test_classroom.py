@@ -1,0 +1,183 @@
+"""Raised hands and turns to speak, as the people in a room see them."""
+
+from __future__ import annotations
+
+import pytest
+
+from doubles import House, Peer
+from hubbub.chat import hands
+from hubbub.model.events import ForOperators, Notice, Refusal, RoomEntered
+from hubbub.model.room.state import MAX_HANDS, RoomState
+from hubbub.wire.line import encoder as line
+
+
+def ops(*names: str) -> tuple[House, list[Peer]]:
+    """Return people in a room whose first member is its operator."""
+    house = House()
+    people = [house.connect(line.RAW) for _ in names]  # type: ignore[arg-type]
+    for one, name in zip(people, names, strict=True):
+        one.session.host = f"~nc@{name.lower()}.nc"
+        typed(house, one, name, "/join ops")
+    house.forget()
+    return house, people
+
+
+def typed(house: House, peer: Peer, *lines: str) -> None:
+    for one in lines:
+        peer.types(one)
+        house.settle()
+
+
+def told(peer: Peer) -> list[str]:
+    """Return the lines that a peer is shown, with the codes of refusals."""
+    lines = []
+    for one in peer.sees():
+        if isinstance(one, Notice):
+            lines += one.lines
+        else:
+            lines.append(one.code if isinstance(one, Refusal) else one.text if isinstance(one, ForOperators) else one)
+    return lines
+
+
+def state(house: House) -> RoomState:
+    made: RoomState = house.hub.rooms.loaded["ops"].state
+    again = RoomState("ops", made.snapshot())
+    assert again.hands == made.hands and again.rights == made.rights
+    return made
+
+
+def test_hands_are_queued_and_only_operators_are_told() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, bo, "/hand")
+    typed(house, cy, "/hand", "/hand", "/hands")
+    assert told(al) == [
+        "Bo raises a hand (1 waiting). To let Bo speak, type /next Bo",
+        "Cy raises a hand (2 waiting). To let Cy speak, type /next Cy",
+    ]
+    assert told(bo) == ["Your hand is up; before you: 0. /hand down lowers it"]
+    mine = "Your hand is up; before you: 1. /hand down lowers it"
+    assert told(cy) == [mine, mine, "1. Bo", "2. Cy"]
+    house.forget()
+    typed(house, bo, "/hand down", "/hand down", "/hand up", "/hands")
+    assert told(bo) == ["Your hand is down", "Your hand is not up", "argument-invalid", "1. Cy"]
+    assert told(al) == told(cy) == [] and list(state(house).hands) == [("cy", "~nc@cy.nc")]
+
+
+def test_next_hand_has_a_voice_for_one_message() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, al, "/quiet on")
+    typed(house, bo, "not yet", "/hand")
+    typed(house, cy, "/hand")
+    house.forget()
+    typed(house, al, "/next")
+    assert told(cy) == told(al) == ["*** Al lets Bo speak ***"]
+    assert state(house).prefixes(bo.user) == "+"
+    typed(house, bo, "tea?", "and cake?")
+    assert told(bo)[-1] == "moderated" and told(cy) == ["Bo: tea?"]
+    assert state(house).prefixes(bo.user) == "" and list(state(house).hands) == [("cy", "~nc@cy.nc")]
+    house.forget()
+    typed(house, al, "/next Bo", "/next cy", "/next", "/next Zoe")
+    assert told(al)[2:] == ["nobody-waits", "no-such-name"]
+    typed(house, bo, "/hand down")
+    typed(house, bo, "no turn any more")
+    assert told(bo)[-2:] == ["Your hand is down", "moderated"]
+    typed(house, al, "/quiet off", "/quiet maybe")
+    typed(house, cy, "one", "two")
+    assert told(bo)[-3:] == ["*** Al lets everybody here speak ***", "Cy: one", "Cy: two"]
+    assert not state(house).hands
+
+
+def test_two_sessions_of_a_user_share_one_turn() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/quiet on", "/next Bo")
+    bo.types("one")
+    assert bo.user and not state(house).status.get(bo.user)
+    house.settle()
+    assert told(al)[-1] == "Bo: one" and not state(house).hands
+
+
+def test_a_program_that_acts_for_an_account_uses_the_turn_of_its_owner() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/quiet on", "/next Bo")
+    room = house.hub.rooms.loaded["ops"]
+    hands.use_turn(house.hub, bo.session, room, bo.user)
+    hands.use_turn(house.hub, bo.session, room, al.user)
+    house.settle()
+    typed(house, bo, "no")
+    assert told(bo)[-1] == "moderated"
+
+
+def test_end_of_the_quiet_lowers_all_hands() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, al, "/quiet on")
+    typed(house, bo, "/hand")
+    typed(house, cy, "/hand")
+    typed(house, al, "/next", "/quiet off", "/hands")
+    assert told(al)[-1] == "No hand is raised here"
+    assert list(state(house).hands.values()) == [True], "a turn stays until it is used"
+    typed(house, bo, "tea")
+    assert not state(house).hands
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_hands_follow_a_new_name_and_end_with_a_leave(turn: bool) -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, bo, "/hand")
+    typed(house, al, *(["/next"] if turn else []))
+    typed(house, bo, "/nick Bob", "/nick BOB")
+    assert state(house).hands == {("bob", "~nc@bo.nc"): turn}
+    assert state(house).prefixes(bo.user) == ("+" if turn else "")
+    typed(house, bo, "/leave")
+    assert not state(house).hands and not state(house).rights.get(("bob", "~nc@bo.nc"))
+
+
+def test_a_voice_for_good_takes_the_place_of_a_turn() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, al, "/quiet on", "/next Bo", "/voice Bo", "/devoice Bo", "/voice Bo")
+    typed(house, bo, "one", "two")
+    assert told(cy)[-2:] == ["Bo: one", "Bo: two"] and not state(house).hands
+    typed(house, al, "/next Bo", "/next Cy")
+    assert list(state(house).hands) == [("cy", "~nc@cy.nc")] and state(house).prefixes(bo.user) == "+"
+    typed(house, al, "/devoice Cy")
+    assert not state(house).hands and not state(house).prefixes(cy.user)
+
+
+def test_muted_people_and_guests_of_other_rooms_raise_no_hand() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/mute Bo yes")
+    house.forget()
+    typed(house, bo, "/hand", "/next", "/quiet on")
+    assert told(bo) == ["muted", "not-operator", "not-operator"] and told(al) == []
+
+
+def test_hands_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_HANDS >= 100
+    for module in ("hubbub.chat.hands", "hubbub.model.room.state"):
+        monkeypatch.setattr(f"{module}.MAX_HANDS", 1)
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, bo, "/hand")
+    typed(house, cy, "/hand")
+    assert told(cy) == ["list-full"]
+    typed(house, al, "/next Cy")
+    assert list(state(house).hands) == [("bo", "~nc@bo.nc")]
+
+
+def test_newcomers_are_given_the_queue() -> None:
+    house, (_al, bo) = ops("Al", "Bo")
+    typed(house, bo, "/hand")
+    cy = house.connect()
+    typed(house, cy, "Cy", "/join ops")
+    entered = [one for one in cy.sees() if isinstance(one, RoomEntered) and one.room == "ops"]
+    assert [list(one.hands) for one in entered] == [["Bo"]]
+
+
+def test_no_operator_who_does_not_read_is_told_of_hands() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    house.hub.pause(al.session)
+    typed(house, bo, "/hand")
+    assert told(al) == []
+    typed(house, bo, "/hand down")
+    house.hub.resume(al.session)
+    house.settle()
+    typed(house, al, "/hand")
+    assert told(al) == ["Your hand is up; before you: 0. /hand down lowers it"]

@@ -1,0 +1,60 @@
+"""Classes on each wire: hands and turns to speak."""
+
+from __future__ import annotations
+
+from asking import asking
+from irc_peering import irc_house
+from virtual_time import virtual_time
+
+from irc_messages import told
+
+
+@virtual_time
+async def test_hands_at_a_terminal_and_over_irc() -> None:
+    async with irc_house() as house:
+        teacher = await house.irc("Tess", join="#class")
+        ann, bo = await house.nc("Ann", join="class"), await house.irc("Bo", join="#class")
+        assert told(await teacher.ask("PRIVMSG #class :!quiet on"), "MODE")[0].params == ("#class", "+m")
+        await ann.sync()
+        ann.say("/hand")
+        assert await ann.sync() == "*** Your hand is up; before you: 0. /hand down lowers it ***\n"
+        hand = told(await bo.ask("PRIVMSG #class :!HAND"), "NOTICE")
+        assert [line.params[-1] for line in hand] == ["Your hand is up; before you: 1. /hand down lowers it"]
+        asked = [line.params for line in told(await teacher.sync(), "NOTICE")]
+        assert [one[0] for one in asked] == ["#class", "#class"] and asked[0][1].startswith(
+            "Ann raises a hand (1 waiting)"
+        )
+        listed = told(await teacher.ask("PRIVMSG #class :!hands"), "NOTICE")
+        assert [line.params[-1] for line in listed] == ["1. Ann", "2. Bo"]
+        await teacher.ask("PRIVMSG #class :!next")
+        assert await ann.sync() == "*** Tess lets Ann speak ***\n"
+        assert [line.params for line in told(await bo.sync(), "MODE")][-1] == ("#class", "+v", "Ann")
+        ann.say("tea?", "and cake?")
+        assert "only people chosen" in await ann.sync()
+        lines = [(line.verb, *line.params) for line in await bo.sync()]
+        assert lines == [("PRIVMSG", "#class", "tea?"), ("MODE", "#class", "-v", "Ann")]
+        (refused,) = await bo.ask("PRIVMSG #class :!next")
+        assert refused.params[-1] == "You are not an operator of class."
+        await teacher.ask("PRIVMSG #class :!!hands", "PRIVMSG #class :!handy")
+        assert [line.params[-1] for line in await bo.sync()] == ["!!hands", "!handy"]
+
+
+async def test_hands_in_a_browser() -> None:
+    async with asking() as web:
+        tess, ann = await web.talk("Tess"), await web.talk("Ann")
+        for one in (tess, ann):
+            await one.say(type="join", room="class")
+            assert "hands" not in await one.sees("joined")
+        await ann.say(type="command", room="class", line="/hand", label="h1")
+        notice = await tess.sees("notice")
+        assert notice["room"] == "class" and notice["lines"][0].startswith("Ann raises a hand (1 waiting)")
+        bo = await web.talk("Bo")
+        await bo.say(type="join", room="class")
+        while (joined := await bo.sees("joined"))["room"] != "class":
+            pass
+        assert joined["hands"] == ["Ann"]
+        await tess.say(type="command", room="class", line="/next")
+        seen = []
+        while not seen or seen[-1]["kind"] != "turn":
+            seen += (await bo.sees("entries"))["entries"]
+        assert seen[-1]["words"] == "lets Ann speak"
