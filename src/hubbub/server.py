@@ -47,6 +47,7 @@ from hubbub.serve.probe import Probes
 from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
+from hubbub.storage.questions import StoredQuestions
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class App:
         self.hub.staying.seconds = self.settings.stay_days * DAY
         self.stays = StayStore(self.backend.key_values)
         await read_all(partial(self.hub.staying.begin, self.stays))
+        await read_all(StoredQuestions(self.backend.key_values, self.hub.questions).load)
         self.hub.taking_back.begin()
 
     async def store_stays(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from doubles import House, Peer
-from hubbub.chat import hands
+from hubbub.chat import classroom, hands, questions
+from hubbub.errors import Refused
+from hubbub.model.entries import Said
 from hubbub.model.events import ForOperators, Notice, Refusal, RoomEntered
 from hubbub.model.room.state import MAX_HANDS, RoomState
 from hubbub.wire.line import encoder as line
@@ -152,7 +154,7 @@ def test_muted_people_and_guests_of_other_rooms_raise_no_hand() -> None:
 
 def test_hands_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_HANDS >= 100
-    for module in ("hubbub.chat.hands", "hubbub.model.room.state"):
+    for module in ("hubbub.chat.classroom", "hubbub.model.room.state"):
         monkeypatch.setattr(f"{module}.MAX_HANDS", 1)
     house, (al, bo, cy) = ops("Al", "Bo", "Cy")
     typed(house, bo, "/hand")
@@ -181,3 +183,55 @@ def test_no_operator_who_does_not_read_is_told_of_hands() -> None:
     house.settle()
     typed(house, al, "/hand")
     assert told(al) == ["Your hand is up; before you: 0. /hand down lowers it"]
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+def test_only_operators_and_the_author_see_a_question_until_it_is_let_through() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, al, "/quiet on")
+    house.forget()
+    typed(house, bo, "/ask when is tea?", "/ask  why?", "/asked")
+    assert told(bo) == [
+        "Your question is number 1; only the operators see it",
+        "Your question is number 2; only the operators see it",
+        "1. Bo: when is tea?",
+        "2. Bo: why?",
+    ]
+    assert told(al)[0] == "Bo asks (1): when is tea? (/ok 1 lets it through)"
+    typed(house, cy, "/asked", "/ok 1")
+    assert told(cy) == ["No question is open here", "not-operator"]
+    house.forget()
+    typed(house, al, "/no 1", "/no 1", "/ok x", "/ok 2", "/asked")
+    seen = told(al)
+    assert seen == [
+        "Question 1 is dropped", "no-such-message", "argument-invalid", "Bo: why?", "No question is open here"
+    ]  # fmt: skip
+    assert told(bo) == told(cy) == ["Bo: why?"]
+    entry = house.broker.of("ops")[-1]
+    assert (entry.nick, entry.host, entry.body) == ("Bo", bo.session.host, Said("why?"))
+    typed(house, bo, "/ask a third?")
+    house.forget()
+    typed(house, bo, "/leave")
+    typed(house, al, "/ok 1")
+    assert told(cy)[-1] == "Bo: a third?", "the author has left"
+
+
+def test_questions_are_bounded_and_need_a_text() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, bo, *(["/ask why?"] * (questions.OF_PERSON + 1)), f"/ask {'x' * 1001}")
+    assert told(bo)[-2:] == ["list-full", "text-too-long"]
+    with pytest.raises(Refused, match="nothing to send"):
+        classroom.ask(house.hub, bo.session, house.hub.rooms.loaded["ops"], "\u2066")
+    typed(house, al, "/mute Cy yes")
+    house.forget()
+    typed(house, cy, "/ask why?")
+    assert told(cy) == ["muted"]
+    room = house.hub.rooms.loaded["ops"]
+    for number in range(questions.IN_ROOM):
+        bo.session.host = f"~nc@{number}.nc"
+        typed(house, bo, "/ask why?")
+    assert len(house.hub.questions.of(room.id)) == questions.IN_ROOM and told(bo)[-1] == "list-full"
+    house.hub.questions.note("elsewhere", [questions.Question(1, "Bo", "", "why?", 0.0)])
+    assert house.hub.questions.of("elsewhere")

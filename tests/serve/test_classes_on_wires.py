@@ -39,6 +39,25 @@ async def test_hands_at_a_terminal_and_over_irc() -> None:
         assert [line.params[-1] for line in await bo.sync()] == ["!!hands", "!handy"]
 
 
+@virtual_time
+async def test_a_question_goes_through_an_operator() -> None:
+    async with irc_house() as house:
+        tess = await house.irc("Tess", join="#class")
+        ann, bo = await house.nc("Ann", join="class"), await house.irc("Bo", join="#class")
+        await tess.ask("PRIVMSG #class :!quiet on")
+        await ann.sync()
+        ann.say("/ask when is tea?")
+        assert await ann.sync() == "*** Your question is number 1; only the operators see it ***\n"
+        assert told(await tess.sync(), "NOTICE")[-1].params[-1].startswith("Ann asks (1): when is tea?")
+        await tess.ask("PRIVMSG #class :!ok 1")
+        assert await ann.sync() == "Ann: when is tea?\n"
+        assert [(line.verb, line.nick, line.params[-1]) for line in await bo.sync()][-1] == (
+            "PRIVMSG",
+            "Ann",
+            "when is tea?",
+        )
+
+
 async def test_hands_in_a_browser() -> None:
     async with asking() as web:
         tess, ann = await web.talk("Tess"), await web.talk("Ann")
@@ -58,3 +77,10 @@ async def test_hands_in_a_browser() -> None:
         while not seen or seen[-1]["kind"] != "turn":
             seen += (await bo.sees("entries"))["entries"]
         assert seen[-1]["words"] == "lets Ann speak"
+        await bo.say(type="command", room="class", line="/ask when is tea?")
+        while not (lines := (await tess.sees("notice"))["lines"])[0].startswith("Bo asks (1): when is tea?"):
+            pass
+        await tess.say(type="command", room="class", line="/ok 1")
+        while seen[-1]["text"] != "when is tea?":
+            seen += (await ann.sees("entries"))["entries"]
+        assert seen[-1]["nick"] == "Bo" and lines

@@ -1,53 +1,16 @@
-"""Raised hands: the queue of a room, and the turn to speak that an operator gives to one after the other."""
+"""What follows from raised hands and turns to speak: operators are told, and a turn ends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hubbub.chat import moderation
-from hubbub.model.access import Action
-from hubbub.model.entries import Entry, HandMoved, TurnGiven
+from hubbub.model.entries import Entry, HandMoved
 from hubbub.model.events import ForOperators
-from hubbub.model.room.state import MAX_HANDS
 from hubbub.model.viewer import Principal
-from hubbub.text import refusals
 
 if TYPE_CHECKING:
     from hubbub.chat.core import Core
-    from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Room, Session, User
-
-
-def raise_hand(hub: Hub, session: Session, room: Room) -> int:
-    """Publish that the user of a session raises a hand, and return the number of hands before it. Raises Refused."""
-    hub.check(session, Action.RAISE_HAND, room)
-    waiting = room.waiting
-    if session.user in waiting:
-        return waiting.index(session.user)
-    if len(room.state.hands) >= MAX_HANDS:
-        raise refusals.HANDS_FULL(limit=MAX_HANDS)
-    hub.publish(session, room.state, HandMoved("up", _who(session.nick, session.host)))
-    return len(waiting)
-
-
-def lower_hand(hub: Hub, session: Session, room: Room) -> bool:
-    """Publish that the user of a session lowers the hand, or gives back a turn; return whether there was one."""
-    user = session.user
-    if user is None or (user not in room.waiting and not room.state.has_turn(user)):
-        return False
-    step = "spoken" if room.state.has_turn(user) else "down"
-    hub.publish(session, room.state, HandMoved(step, _who(user.nick, user.host)))
-    return True
-
-
-def give_turn(hub: Hub, session: Session, room: Room, name: str = "") -> User:
-    """Let a member say one message, the first one in the queue by default, and return the member. Raises Refused."""
-    hub.check(session, Action.SET_MODES, room)
-    target = moderation.member(hub, room, name) if name else next(iter(room.waiting), None)
-    if target is None:
-        raise refusals.NO_HANDS()
-    hub.publish(session, room.state, TurnGiven(_who(target.nick, target.host)))
-    return target
+    from hubbub.chat.session import Room, Session
 
 
 def use_turn(core: Core, session: Session, room: Room, user: Principal) -> None:
@@ -56,7 +19,7 @@ def use_turn(core: Core, session: Session, room: Room, user: Principal) -> None:
     They have no voice from now on, so that no second message of theirs passes before the entry is stored.
     """
     if room.state.has_turn(user):
-        core.publish(session, room.state, HandMoved("spoken", _who(user.nick, user.host)))
+        core.publish(session, room.state, HandMoved("spoken", who(user)))
         room.state.take_voice(user)
 
 
@@ -78,5 +41,6 @@ def send_to_operators(core: Core, room: Room, text: str, besides: Entry | None =
                 session.client.send_event(event)
 
 
-def _who(nick: str, host: str) -> str:
-    return f"{nick}!{host}"
+def who(user: Principal) -> str:
+    """Return a user as entries about hands name them."""
+    return f"{user.nick}!{user.host}"

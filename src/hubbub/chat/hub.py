@@ -29,6 +29,7 @@ from hubbub.chat.person import Screen, screen
 from hubbub.chat.pipeline import Scheduler
 from hubbub.chat.private_history import PrivateHistory
 from hubbub.chat.private_log import PrivateLog
+from hubbub.chat.questions import Questions
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Room, Session, User
@@ -84,6 +85,7 @@ class Hub(Core):
         self.staying = Staying(self, self.rooms, self.remote, self.account_users, self)
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
+        self.questions = Questions(self, f"{boot}q.")
         self.taking_back = TakingBack(self)
         self.mentions = Mentions(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log, self.mentions)

@@ -53,6 +53,7 @@ class Action(StrEnum):
     EDIT = "edit"  # a message of one's own
     REACT = "react"
     RAISE_HAND = "raise hand"
+    ASK = "ask"  # the operators, who alone see the question
     PIN = "pin"
     RENAME = "rename"
     CHANGE_NAME = "change name"  # take another nick while being a member
@@ -307,6 +308,7 @@ _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.EDIT: (_is_inside, _has_a_voice),
     Action.REACT: (_is_inside, _has_a_voice),
     Action.RAISE_HAND: (_is_inside, _is_not_muted),
+    Action.ASK: (_is_inside, _is_not_muted),
     Action.PIN: (_is_inside, _rules_the_room),
     Action.RENAME: (_is_inside, _rules_the_room),
     Action.CHANGE_NAME: (_keeps_no_name,),

@@ -85,6 +85,8 @@ MODERATED = Wording(
     "Not sent: only people chosen by the room's operators can speak in {room} right now. Type /hand to ask for a turn.",
 )
 HANDS_FULL = Wording("list-full", "There are {limit} raised hands already.")
+QUESTIONS_FULL = Wording("list-full", "There are {limit} open questions already.")
+NO_SUCH_QUESTION = Wording("no-such-message", "There is no such question here.")
 NO_HANDS = Wording("nobody-waits", "No hand is raised here.")
 MUTED = Wording("muted", "Not sent: you may not speak in {room}.")
 SLOW_MODE = Wording("slow-mode", "Not sent: {room} is in slow mode; wait {wait:.0f} s.")

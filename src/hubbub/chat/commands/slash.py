@@ -302,6 +302,7 @@ LONG = frozenset(
         "topic",
         "msg",
         "me",
+        "ask",
         "history",
         "search",
         "since",

@@ -1,0 +1,97 @@
+"""Questions that only the operators of a room see, until one of them lets the question through.
+
+They are no entries of the log, which all members read: they are kept beside it, the same ones on all nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hubbub.chat.hands import send_to_operators
+from hubbub.chat.session import Posting
+from hubbub.errors import Refused
+from hubbub.model import ids
+from hubbub.model.entries import Draft, Said
+
+if TYPE_CHECKING:
+    from hubbub.chat.core import Core
+    from hubbub.chat.session import Room
+
+IN_ROOM = 30  # open questions of a room
+OF_PERSON = 3  # and of one user there
+QUESTION_BYTES = 1_000
+
+
+class Question(NamedTuple):
+    """A question with its number in the room, its author and its time (epoch seconds)."""
+
+    number: int
+    nick: str
+    host: str
+    text: str
+    time: float
+
+
+Change = Callable[[Sequence[Question]], Sequence[Question]]  # may raise Refused
+Changed = Callable[[Sequence[Question] | Refused], None]
+
+
+class QuestionStore(Protocol):
+    """The open questions of all rooms, outside this process."""
+
+    def change(self, room: str, change: Change, done: Changed) -> None:
+        """Change the questions of the room with an id, and call `done`, now or later, with them or with a refusal.
+
+        `change` gets the stored questions; it is called again if another node changes them at the same time.
+        """
+        ...
+
+
+class Questions:
+    """The open questions of all rooms.
+
+    Args:
+        core: the rooms and their members.
+        prefix: the beginning of the ids of messages that were questions; no session has it.
+
+    """
+
+    def __init__(self, core: Core, prefix: str) -> None:
+        self._core = core
+        self._prefix = prefix
+        self._published = 0
+        self._known: dict[str, Sequence[Question]] = {}  # by the id of the room
+        self.store: QuestionStore = self  # of this process alone; the owner sets another one
+
+    def of(self, room: str) -> Sequence[Question]:
+        """Return the open questions of the room with an id, the first one first."""
+        return self._known.get(room, ())
+
+    def change(self, room: str, change: Change, done: Changed) -> None:
+        """Change the questions of a room in memory alone."""
+        try:
+            self.note(room, change(self.of(room)))
+        except Refused as refusal:
+            done(refusal)
+        else:
+            done(self.of(room))
+
+    def note(self, room: str, questions: Sequence[Question]) -> None:
+        """Take over the questions of a room, and tell its operators on this node about new ones."""
+        before = self.of(room)
+        self._known.pop(room, None)
+        if questions:
+            self._known[room] = questions
+        loaded = self._core.loaded.by_id.get(room)
+        for one in questions if loaded else ():
+            if loaded and one not in before:
+                text = f"{one.nick} asks ({one.number}): {one.text} (/ok {one.number} lets it through)"
+                send_to_operators(self._core, loaded, text)
+
+    def publish(self, room: Room, one: Question) -> None:
+        """Publish a question as a message of its author, who need not be there any more."""
+        self._published += 1
+        id = ids.make_id(self._prefix, self._published)
+        draft = Draft(room.name, one.nick, Said(one.text), id, one.host, must_store=True, room_id=room.id)
+        self._core.pipeline.add(Posting(draft))

@@ -1,0 +1,90 @@
+"""Questions in the key-value store: after a restart, and changed by several nodes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from doubles import House
+from hubbub.chat.questions import Question, Questions
+from hubbub.errors import BrokerError, Refused
+from hubbub.storage.memory_key_value import MemoryKeyValue
+from hubbub.storage.questions import PREFIX, StoredQuestions
+from hubbub.text import refusals
+
+TEA = Question(1, "Bo", "~nc@bo.nc", "tea?", 5.0)
+
+
+class Loop:
+    """Calls functions when the test says so."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], object]] = []
+
+    def later(self, call: Callable[..., object], *args: Any) -> None:
+        self._calls.append(lambda: call(*args))
+
+    def run(self) -> None:
+        while self._calls:
+            self._calls.pop(0)()
+
+
+def node(loop: Loop, store: MemoryKeyValue) -> Questions:
+    questions = House().hub.questions
+    loaded: list[BrokerError | None] = []
+    StoredQuestions(store, questions).load(loaded.append)
+    loop.run()
+    assert loaded == [None]
+    return questions
+
+
+def test_questions_outlive_a_restart_and_reach_other_nodes_once() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    one, two = node(loop, store), node(loop, store)
+    outcomes: list[object] = []
+    for questions in (one, two):
+        questions.store.change("ops", lambda known: [*known, TEA._replace(number=len(known) + 1)], outcomes.append)
+    loop.run()
+    assert [len(outcome) for outcome in outcomes] == [1, 2]  # type: ignore[arg-type]
+    for questions in (one, two, node(loop, store)):
+        assert questions.of("ops") == (TEA, TEA._replace(number=2))
+    one.store.change("ops", lambda known: [], outcomes.append)
+    loop.run()
+    assert outcomes[-1] == [] and not one.of("ops") and not two.of("ops") and not node(loop, store).of("ops")
+
+
+def test_refused_change_changes_nothing() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    one = node(loop, store)
+    outcomes: list[object] = []
+
+    def refuse(known: object) -> list[Question]:
+        raise refusals.NO_SUCH_QUESTION()
+
+    one.store.change("ops", refuse, outcomes.append)
+    loop.run()
+    assert isinstance(outcomes[0], Refused) and not one.of("ops")
+
+
+@pytest.mark.parametrize("fails", ["get", "put"])
+def test_store_that_is_away_is_reported(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    one = node(loop, store)
+    monkeypatch.setattr(store, fails, lambda *args: args[-1](BrokerError("it is away")))
+    outcomes: list[Any] = []
+    one.store.change("ops", lambda known: [TEA], outcomes.append)
+    loop.run()
+    assert outcomes[0].code == "busy" and not one.of("ops")
+
+
+def test_damaged_item_is_void() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    store.put(PREFIX + "ops", b"\xff{", 0, lambda revision: None)
+    loop.run()
+    assert not node(loop, store).of("ops")
