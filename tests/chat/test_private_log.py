@@ -13,7 +13,7 @@ from hubbub.chat import direct, messages
 from hubbub.chat.messages import Which
 from hubbub.chat.person import Person
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.entries import Draft, Entry, Kind, Redacted, Said
+from hubbub.model.entries import Draft, Edited, Entry, Kind, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
 from hubbub.model.queries import Latest, LogPage
 from hubbub.text.list_pages import ListPart
@@ -288,6 +288,61 @@ def test_authors_delete_their_own_messages_on_all_screens_of_both() -> None:
     messages.redact(post.hub, bo.session, conversation, Which(id=post.house.broker.log[-3].id), refuse)
     post.settle()
     assert codes == ["not-yours"]
+
+
+def test_messages_of_a_conversation_are_corrected_and_reacted_to_on_all_screens_of_both() -> None:
+    post = Post("Ann", "Bo")
+    ann, other, bo = (post.log_in(name) for name in ("Ann", "Ann", "Bo"))
+    ann.types("in the room", "/msg Bo a tpyo")
+    post.settle()
+    id = post.house.broker.log[-1].id
+    post.house.forget()
+    ann.types("/fix @bo  a typo")
+    bo.types("/+ @Ann", "/+ 🎉 @ann", "/- 🎉 @Ann")
+    post.settle()
+    bodies = [Edited(id, "a typo"), Reacted(id, "👍"), Reacted(id, "🎉"), Unreacted(id, "🎉")]
+    assert [(one.room, one.body) for one in post.house.broker.log[-4:]] == [(ROOM, body) for body in bodies]
+    for peer in (ann, other, bo):
+        seen = [one for one in peer.sees() if isinstance(one, Private) and one.entry]
+        assert [one.entry.body for one in seen if one.entry] == bodies
+        assert [one.to for one in seen] == (["", *["Ann"] * 3] if peer is bo else ["Bo", "", "", ""])
+    bo.types("/history Ann", "/fix @Ann mine", "/fix @Nemo mine", "/fix @Ann", "/+ x @Nemo", "/+ two words @Ann")
+    post.settle()
+    shown, *refused = bo.sees()
+    assert [text for _, _, text in texts(shown)] == ["a typo"]
+    assert [one.code for one in refused if isinstance(one, Refusal)] == [
+        "no-such-message", "no-such-name", "no-such-message", "no-such-name", "no-such-message",
+    ]  # fmt: skip
+    # Nothing is stored for somebody who keeps no history, and a guest has no conversation.
+    post.accounts.add("Bo", history=False)
+    (guest,) = post.house.enter("Gast")
+    stored = len(post.house.broker.log)
+    ann.types("/fix @Bo more", "/+ @Bo")
+    guest.types("/fix @Bo more", "/+ 👍 @Bo")
+    post.settle()
+    assert len(post.house.broker.log) == stored
+    assert codes(ann) == ["no-such-message"] * 2 and codes(guest) == ["not-logged-in"] * 2
+
+
+def test_no_act_reaches_a_message_of_another_room_or_conversation_by_its_id() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    ann, bo, cy = (post.log_in(name) for name in ("Ann", "Bo", "Cy"))
+    ann.types("in the room", "/msg Bo psst")
+    post.settle()
+    public, private = (one.id for one in post.house.broker.log[-2:])
+    stored = len(post.house.broker.log)
+    lobby = post.hub.rooms.loaded["lobby"]
+    refused: list[str] = []
+    places = [(ann, lobby, private), (ann, post.hub.private_history.room_with(ann.session, "Bo"), public)]
+    places += [(cy, post.hub.private_history.room_with(cy.session, "Ann"), private), (bo, lobby, private)]
+    for peer, place, id in places:
+        refuse = lambda refusal: refused.append(refusal.code)  # noqa: E731
+        which = Which(id=id)
+        messages.correct(post.hub, peer.session, place, which, "forged", refuse)
+        messages.react(post.hub, peer.session, place, which, "👍", True, refuse)
+        messages.redact(post.hub, peer.session, place, which, refuse)
+    post.settle()
+    assert refused == ["no-such-message"] * 12 and len(post.house.broker.log) == stored
 
 
 def test_a_message_of_an_earlier_login_is_deleted_by_its_author_with_an_answer_for_a_label() -> None:

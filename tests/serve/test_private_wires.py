@@ -180,6 +180,43 @@ def test_a_private_message_is_deleted_on_every_wire(serve: Callable[..., InThrea
     other.sock.close()
 
 
+def test_a_private_message_is_corrected_and_reacted_to_on_every_wire(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits")
+    ann, bo = registered(place, "Ann"), registered(place, "Bo")
+    phone = irc(place, "Bo", "batch", "message-tags", "echo-message", "labeled-response")
+    phone.sync()
+    with browser(place, "Ann") as page:
+        ann.say("/msg Bo a tpyo", "/fix @Bo a typo")
+        ann.skips_to(b"Ann -> Bo corrects (private): a typo\n")
+        bo.skips_to(b"Ann corrects (private): a typo\n")
+        corrected = page.until("corrected")
+        assert (corrected["nick"], corrected["to"], corrected["text"]) == ("Ann", "Bo", "a typo")
+        said, star = [line for line in phone.sync() if line.verb == "PRIVMSG"]
+        id = said.tags["msgid"]
+        assert star.params == ("Bo", "* a typo") and star.tags["+reply"] == id == corrected["id"]
+        phone.say(f"@+reply={id};+draft/react=👍 TAGMSG Ann")
+        for peer in (ann, bo):
+            peer.skips_to("*** Bo reacts with 👍 to a private message ***\n".encode())
+        reacted = page.until("reacted")
+        assert (reacted["id"], reacted["reaction"], reacted["on"], reacted["nick"]) == (id, "👍", True, "Bo")
+        (echo,) = [line for line in phone.sync() if line.verb == "TAGMSG"]
+        assert echo.params == ("Ann",) and echo.tags["+draft/react"] == "👍"
+        # A reaction to a message that is not in the log goes on like any other TAGMSG.
+        phone.say("@+reply=unknown;+draft/react=x TAGMSG Ann", "@+reply=unknown;+draft/react=x TAGMSG Nemo")
+        assert [line.verb for line in phone.sync()].count("TAGMSG") == 1
+        page.send({"type": "react", "room": "@Bo", "id": id, "reaction": "🎉", "label": "r"})
+        assert page.until("reacted")["reaction"] == "🎉" and page.until("stored")["label"] == "r"
+        page.send({"type": "edit", "room": "@Bo", "id": id, "text": "no typo", "label": "e"})
+        assert page.until("corrected")["text"] == "no typo" and page.until("stored")["label"] == "e"
+        page.send({"type": "pin", "room": "@Bo", "id": id, "label": "p"})
+        assert page.until("error")["code"] == "not-in-room"
+    bo.say("/history Ann")
+    bo.skips_to("Ann (private): no typo (corrected) [👍 1, 🎉 1]\n".encode())
+    bo.say("/search @Ann typo")
+    bo.skips_to(b"Ann (private): no typo")
+    phone.sock.close()
+
+
 def test_guests_are_refused_on_every_wire(serve: Callable[..., InThread]) -> None:
     place = serve("--no-limits")
     ann = registered(place, "Ann")

@@ -18,6 +18,7 @@ from hubbub.model.entries import (
     Pinned,
     Quote,
     Reacted,
+    Redacted,
     Said,
     TurnGiven,
     Unpinned,
@@ -166,6 +167,10 @@ def test_entry_that_no_terminal_shows_has_a_line_in_a_print_of_the_log() -> None
     assert stamped(newer, NOW, UTC).endswith("*** A newer version of hubbub wrote an entry here ***")
 
 
+def acted(body: Body, to: str = "") -> Private:
+    return Private("Alice", "a", Entry("@Bob", 5, 0, NOW, "Alice", "x.2", body), "alice", to)
+
+
 def past(*texts: str, tail: tuple[str, ...] = ()) -> HistoryShown:
     return HistoryShown([entry(Kind.MESSAGE, text) for text in texts], NOW, tail)
 
@@ -176,6 +181,11 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Refusal("name-taken", "The name Alice is taken."), "The name Alice is taken.\n"),
     (Private("Alice", "psst"), "Alice (private): psst\n"),
     (Private("Alice", "a\nb", to="Bob"), "Alice -> Bob (private): a\nAlice -> Bob (private): b\n"),
+    (acted(Redacted("x.1"), "Bob"), "*** Alice has deleted a private message ***\n"),
+    (acted(Edited("x.1", "a\nb"), "Bob"), "Alice -> Bob corrects (private): a\nAlice -> Bob corrects (private): b\n"),
+    (acted(Edited("x.1", "tea")), "Alice corrects (private): tea\n"),
+    (acted(Reacted("x.1", "👍")), "*** Alice reacts with 👍 to a private message ***\n"),
+    (acted(Unreacted("x.1", "👍")), "*** Alice takes back 👍 from a private message ***\n"),
     (past("a", "b"), "[09:15] Alice: a\n[09:15] Alice: b\n"),
     (RoomEntered("ops", 7, "tea", False), "*** You are in ops ***\n*** Topic: tea ***\n"),
     (RoomEntered("ops", 7, "", False), "*** You are in ops ***\n"),

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hubbub.model import reactions
 from hubbub.model.entries import (
@@ -326,6 +327,13 @@ def test_the_redaction_of_a_private_message_names_both_people_and_the_message() 
     assert objects(render(Private("Ann", "x.2 rude", entry, "idbo", "Bo"))) == [copy]
     stored = {"type": "stored", "label": "d1", "room": "@Bo", "seq": 5, "id": "x.3"}
     assert objects(render(Acknowledged("d1", entry, "idbo"))) == [copy, stored]
+    edit = replace(entry, body=Edited("x.2", "too"))
+    corrected = deleted | {"type": "corrected", "text": "too"}
+    assert objects(render(Private("Ann", "x.2 too", edit, "idann"))) == [corrected]
+    assert objects(render(Acknowledged("d1", edit, "idbo"))) == [corrected | {"to": "Bo", "user": "idbo"}, stored]
+    for body, on in ((Reacted("x.2", "👍"), True), (Unreacted("x.2", "👍"), False)):
+        reacted = deleted | {"type": "reacted", "reaction": "👍", "on": on}
+        assert objects(render(Private("Ann", "x.2 👍", replace(entry, body=body), "idann"))) == [reacted]
     said = Entry("@Bo", 4, 3, 6.0, "Ann", "x.2", Said("two"))
     sent = {"type": "sent", "label": "m1", "nick": "Bo", "user": "idbo", "time": 6.0, "id": "x.2", "seq": 4}
     assert objects(render(Acknowledged("m1", said, "idbo"))) == [sent]

@@ -11,7 +11,7 @@ from hubbub.chat.session import Session, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import reactions
 from hubbub.model.access import Action
-from hubbub.model.entries import Edited, Entry, Kind, Pinned, Reacted, Redacted, Said, Unpinned, Unreacted
+from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Reacted, Redacted, Said, Unpinned, Unreacted
 from hubbub.model.queries import After, Around, Latest, LogPage
 from hubbub.model.room.state import pin_text
 from hubbub.text import refusals
@@ -100,6 +100,21 @@ def _there(entry: Entry | None) -> Entry:
     return entry
 
 
+def _check(hub: Hub, session: Session, room: Room | Conversation, action: Action) -> None:
+    """Raise Refused unless a session may perform an action in a room; both people may do it in their conversation."""
+    if not isinstance(room, Conversation):
+        hub.check(session, action, room)
+
+
+def _change(hub: Hub, session: Session, room: Room | Conversation, action: Action, body: Body, tags: str = "") -> None:
+    """Publish a change of a message where it was said. Raises Refused."""
+    _check(hub, session, room, action)
+    if isinstance(room, Conversation):
+        hub.private_log.change(session, room.parties, body, tags)
+    else:
+        hub.publish(session, room.state, body, tags)
+
+
 # --- the acts: each calls `refuse` if there is no such message, or the session may not do this ------------------------
 
 
@@ -114,13 +129,13 @@ def redact(
     def act(entry: Entry | None) -> None:
         entry = _there(entry)
         own = wrote(session, entry)
-        if isinstance(room, Conversation):
-            if not own:
-                raise refusals.NOT_YOURS_IN_PRIVATE()
-            hub.private_log.redact(session, room.parties, Redacted(entry.id, reason_of(reason)))
+        if not isinstance(room, Conversation):
+            said_why = hub.reason(session, room, reason)
+        elif own:
+            said_why = reason_of(reason)
         else:
-            hub.check(session, Action.REDACT_OWN if own else Action.REDACT, room)
-            hub.publish(session, room.state, Redacted(entry.id, hub.reason(session, room, reason)))
+            raise refusals.NOT_YOURS_IN_PRIVATE()
+        _change(hub, session, room, Action.REDACT_OWN if own else Action.REDACT, Redacted(entry.id, said_why))
 
     find(hub, session, room, which, act, refuse)
 
@@ -139,15 +154,15 @@ def reply_tag(id: str) -> str:
     return f"+reply={escape(id)}"
 
 
-def correct(hub: Hub, session: Session, room: Room, which: Which, text: str, refuse: Refuse) -> None:
+def correct(hub: Hub, session: Session, room: Room | Conversation, which: Which, text: str, refuse: Refuse) -> None:
     """Give the user's own message a new text, within the time that the settings allow."""
     find(hub, session, room, which, lambda entry: _correct(hub, session, room, _there(entry), text), refuse)
 
 
-def _correct(hub: Hub, session: Session, room: Room, entry: Entry, text: str) -> None:
+def _correct(hub: Hub, session: Session, room: Room | Conversation, entry: Entry, text: str) -> None:
     if not wrote(session, entry):
         raise refusals.NOT_YOURS_TO_CORRECT()
-    hub.check(session, Action.EDIT, room)
+    _check(hub, session, room, Action.EDIT)
     if not _is_recent(hub, entry):
         raise refusals.TOO_LATE_TO_CORRECT(limit=hub.limits.edit_minutes)
     cleaned, formatting = said(text, session.preserves_spaces)
@@ -155,7 +170,7 @@ def _correct(hub: Hub, session: Session, room: Room, entry: Entry, text: str) ->
         raise refusals.NO_TEXT()
     if len(cleaned.encode()) > MESSAGE_BYTES:
         raise refusals.TEXT_TOO_LONG(limit=MESSAGE_BYTES)
-    hub.publish(session, room.state, Edited(entry.id, cleaned), formatting)
+    _change(hub, session, room, Action.EDIT, Edited(entry.id, cleaned), formatting)
 
 
 def _is_recent(hub: Hub, entry: Entry) -> bool:
@@ -163,19 +178,27 @@ def _is_recent(hub: Hub, entry: Entry) -> bool:
 
 
 def react(  # noqa: PLR0913 - the parts of one request
-    hub: Hub, session: Session, room: Room, which: Which, reaction: str, on: bool, refuse: Refuse, tags: str = ""
+    hub: Hub,
+    session: Session,
+    room: Room | Conversation,
+    which: Which,
+    reaction: str,
+    on: bool,
+    refuse: Refuse,
+    tags: str = "",
 ) -> None:
     """Add a reaction to a message, or take it back; `tags` are other tags of the client."""
 
     def act(entry: Entry | None) -> None:
         entry = _there(entry)
-        hub.check(session, Action.REACT, room)
+        _check(hub, session, room, Action.REACT)
         clean = reaction_of(reaction)
         if not clean:
             raise refusals.REACTION_INVALID(limit=REACTION_BYTES)
         if on and not reactions.has_room(entry.tags, clean):
             raise refusals.REACTIONS_FULL(limit=reactions.MOST)
-        hub.publish(session, room.state, Reacted(entry.id, clean) if on else Unreacted(entry.id, clean), tags)
+        body = Reacted(entry.id, clean) if on else Unreacted(entry.id, clean)
+        _change(hub, session, room, Action.REACT, body, tags)
 
     find(hub, session, room, which, act, refuse)
 

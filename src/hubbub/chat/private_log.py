@@ -22,7 +22,7 @@ from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.codec import text_of
 from hubbub.model.conversation import conversation_of
-from hubbub.model.entries import Body, Entry, Redacted
+from hubbub.model.entries import Body, Entry, Redacted, Said
 from hubbub.model.events import Event, Notice, Private
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import refusals
@@ -91,9 +91,16 @@ class PrivateLog:
 
         session.queue(Operation("message", account.name, start))
 
-    def redact(self, session: Session, parties: Parties, body: Redacted) -> None:
-        """Store the redaction of a message, and show it to all sessions of both people when it is stored."""
-        self._publish(session, parties, body, nick=parties.author.name)
+    def change(self, session: Session, parties: Parties, body: Body, tags: str = "") -> None:
+        """Store a change of a message, and show it to all sessions of both people when it is stored.
+
+        Raises:
+            Refused: the change is not a redaction, and one of the two keeps no history.
+
+        """
+        if type(body) is not Redacted and not self.keeps(session, parties.recipient):
+            raise refusals.PRIVATE_NOT_KEPT()
+        self._publish(session, parties, body, tags, nick=parties.author.name)
 
     def _publish(
         self, session: Session, parties: Parties, body: Body, tags: str = "", label: str = "", nick: str = ""
@@ -115,8 +122,8 @@ class PrivateLog:
         for entry in entries:
             posting = self._core.pipeline.find(entry)
             if posting and posting.parties and posting.session:
-                # The session that has sent a message knows it; a redaction it is shown unless it gets an answer.
-                knows = type(entry.body) is not Redacted or posting.label
+                # The session that has sent a message knows it; a change it is shown unless it gets an answer.
+                knows = type(entry.body) is Said or posting.label
                 self._give(posting.session if knows else None, posting.parties, entry)
 
     def _give(self, knows: Session | None, parties: Parties, entry: Entry) -> None:

@@ -35,6 +35,14 @@ function shutOut(chat, name, code, text) {
 
 const pastLine = (chat, { time, room, nick, text }) => `${whenOf(time)}  ${room === chat.current ? "" : `[${room}] `}${nick}: ${text}`;
 
+// A change of a private message, which stands in the conversation like one in a room.
+function act(chat, kind, what, { id, nick, user, to, time, seq }) {
+  const talk = chat.talks.with(to ?? nick, user), text = `${id} ${what}`;
+  talk.mark({ kind, nick, text });
+  chat.keep(talk, nick, text, { kind, id: `-${seq}`, time, seq });
+  chat.changed();
+}
+
 // An answer that is not about a label.
 function list(chat, lines, error = false) {
   chat.listed = "";
@@ -137,6 +145,11 @@ export const TOLD = {
     if (seq) chat.keep(talk, nick, id, { kind: "redact", words: "has deleted a message", id: `-${id}`, time, seq });
     chat.changed();
   },
+
+  // The author of a private message has given it a new text.
+  corrected(chat, { text, ...frame }) { act(chat, "edit", text, frame); },
+
+  reacted(chat, { reaction, on, ...frame }) { act(chat, on ? "react" : "unreact", reaction, frame); },
 
   sent(chat, { label, nick, user, type, ...more }) {
     const item = chat.sending.find(label), talk = chat.talks.get(item?.room);

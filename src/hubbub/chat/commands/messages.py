@@ -15,7 +15,8 @@ from hubbub.text.cleaning import clean
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Session
+    from hubbub.chat.private_history import Conversation
+    from hubbub.chat.session import Room, Session
 
 THUMB = "👍"  # the reaction of /+ and /+1
 _SEQ_DIGITS = 18  # of the longest number of an entry
@@ -32,6 +33,11 @@ def _split(argument: str) -> tuple[Which | None, str]:
         return Which(seq=int(number)), rest.strip()
     name = clean(first).removeprefix("@").rstrip(":,")
     return (Which(name=name) if name else None), rest.strip()
+
+
+def _where(hub: Hub, session: Session, name: str) -> Room | Conversation:
+    """Return the private conversation with `@` and a name, or the current room for "". Raises Refused."""
+    return hub.private_history.room_with(session, name) if name else hub.rooms.of(session)
 
 
 def _answer(hub: Hub, session: Session, argument: str) -> None:
@@ -53,10 +59,11 @@ def _answer(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _correct(hub: Hub, session: Session, argument: str) -> None:
+    private = argument.split(" ")[0] if argument.startswith("@") else ""
     which, rest = _split(argument)
-    if which is None or not which.seq or not rest:
-        which, rest = Which(own=True), argument
-    messages.correct(hub, session, hub.rooms.of(session), which, rest, partial(hub.refuse, session))
+    if private or which is None or not which.seq or not rest:
+        which, rest = Which(own=True), argument.removeprefix(private).strip()
+    messages.correct(hub, session, _where(hub, session, private), which, rest, partial(hub.refuse, session))
 
 
 def _delete(hub: Hub, session: Session, argument: str) -> None:
@@ -67,18 +74,20 @@ def _delete(hub: Hub, session: Session, argument: str) -> None:
         raise refusals.ARGUMENT_INVALID(synopsis=ROWS[2].synopsis)
     if not (len(number) < 5 and 1 <= int(number) <= LOOKED_AT):
         raise refusals.NUMBER_INVALID(command="delete", limit=LOOKED_AT)
-    room = hub.private_history.room_with(session, private) if private else hub.rooms.of(session)
+    room = _where(hub, session, private)
     name = "".join(words)
     which = Which(name=name, own=None if name else True, number=int(number))
     messages.redact(hub, session, room, which, partial(hub.refuse, session))
 
 
 def _react(on: bool, hub: Hub, session: Session, argument: str) -> None:
-    reaction, _, rest = argument.partition(" ")
-    which = (_split(rest.strip())[0] if rest else None) or Which(own=False)
+    reaction, _, rest = ("" if argument.startswith("@") else argument).partition(" ")
+    rest = rest.strip() or argument.removeprefix(reaction).strip()
+    private = rest if rest.startswith("@") else ""
+    which = (_split(rest)[0] if rest and not private else None) or Which(own=False)
     if reaction in ("", "1"):
         reaction = THUMB
-    messages.react(hub, session, hub.rooms.of(session), which, reaction, on, partial(hub.refuse, session))
+    messages.react(hub, session, _where(hub, session, private), which, reaction, on, partial(hub.refuse, session))
 
 
 def _pin(hub: Hub, session: Session, argument: str) -> None:
@@ -102,10 +111,13 @@ def _pins(hub: Hub, session: Session, _: str) -> None:
 
 ROWS = (
     SlashCommand("re", "[NAME] TEXT", "Answer the last message of somebody else, or of NAME.", _answer),
-    SlashCommand("fix", "TEXT", "Give your last message a new text; s/old/new/ changes a part of it.", _correct),
+    SlashCommand("fix", "TEXT", "Correct your last message; @NAME TEXT the last one to NAME.", _correct),
     SlashCommand("delete", "[@NAME] [N]", "Delete your last or Nth last message, or one to NAME.", _delete),
     SlashCommand(
-        "+", "[EMOJI] [NAME]", f"React to the last message of somebody else; {THUMB} by default.", partial(_react, True)
+        "+",
+        "[EMOJI] [NAME]",
+        f"React ({THUMB}) to somebody's last message; @NAME in private.",
+        partial(_react, True),
     ),
     SlashCommand("-", "[EMOJI] [NAME]", "Take a reaction back.", partial(_react, False), "messages"),
     SlashCommand("pins", "", "List the pinned messages of the room.", _pins, "messages"),

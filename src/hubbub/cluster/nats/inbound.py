@@ -163,11 +163,14 @@ def signal(data: bytes, now: float) -> SignalMessage:
     return SignalMessage(found.node, found.room, _aside(found.line, now))
 
 
+_CHANGES = (Kind.REDACT, Kind.EDIT, Kind.REACT, Kind.UNREACT)
+
+
 def _aside(line: PackedEntry, now: float, stored: bool = False) -> PackedEntry:
-    """Return a checked entry of no room; one that is stored may be a redaction. Raises ValueError."""
+    """Return a checked entry of no room; one that is stored may change a message. Raises ValueError."""
     if line.kind != Kind.EPHEMERAL:
         one = checked(line, now)
-        _need(one.kind in SAID or (stored and one.kind == Kind.REDACT), "it is not known what it says")
+        _need(one.kind in SAID or (stored and one.kind in _CHANGES), "it is not known what it says")
         return one
     text = clean(cut(line.text, TEXT_BYTES))
     # A message between two clients (CTCP) begins with its IRC command, and encoders write it unchanged.

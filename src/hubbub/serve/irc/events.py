@@ -91,7 +91,7 @@ def _refusal(client: IrcClient, event: Refusal) -> None:
 
 
 def _private(client: IrcClient, event: Private) -> None:
-    redacts = event.entry and isinstance(event.entry.body, Redacted)
+    redacts = event.entry is not None and isinstance(event.entry.body, Redacted)
     if event.to and not redacts and not client.caps & {"echo-message", "znc.in/self-message"}:
         return  # the client would take it for a message from somebody else
     if event.entry:

@@ -57,23 +57,24 @@ def _msg(hub: Hub, session: Session, request: wire.Msg) -> None:
 
 
 def _redact(hub: Hub, session: Session, request: wire.Redact) -> None:
-    room: Room | Conversation
-    if request.room.startswith("@"):
-        room = hub.private_history.room_with(session, request.room)
-    else:
-        room = hub.rooms.of(session, request.room)
+    room, refuse = _place(hub, session, request.room), _refuser(hub, session, request.label)
     with _labelled(session, request.label):
-        messages.redact(hub, session, room, Which(id=request.id), _refuser(hub, session, request.label), request.reason)
+        messages.redact(hub, session, room, Which(id=request.id), refuse, request.reason)
+
+
+def _place(hub: Hub, session: Session, name: str) -> Room | Conversation:
+    """Return the room of a request, or the private conversation if the name begins with @. Raises Refused."""
+    return hub.private_history.room_with(session, name) if name.startswith("@") else hub.rooms.of(session, name)
 
 
 def _correct(hub: Hub, session: Session, request: wire.Correct) -> None:
-    room, refuse = hub.rooms.of(session, request.room), _refuser(hub, session, request.label)
+    room, refuse = _place(hub, session, request.room), _refuser(hub, session, request.label)
     with _labelled(session, request.label):
         messages.correct(hub, session, room, Which(id=request.id), request.text, refuse)
 
 
 def _react(hub: Hub, session: Session, request: wire.React) -> None:
-    room, refuse = hub.rooms.of(session, request.room), _refuser(hub, session, request.label)
+    room, refuse = _place(hub, session, request.room), _refuser(hub, session, request.label)
     with _labelled(session, request.label):
         messages.react(hub, session, room, Which(id=request.id), request.reaction, request.on, refuse)
 

@@ -310,9 +310,16 @@ def _left(event: RoomExited) -> str:
 
 
 def _private(event: Private) -> str:
-    if event.entry and type(event.entry.body) is Redacted:
-        return notice(f"{event.nick} has deleted a private message")
     author = f"{event.nick} -> {event.to}" if event.to else event.nick
+    match event.entry.body if event.entry else None:
+        case Redacted():
+            return notice(f"{event.nick} has deleted a private message")
+        case Edited(text=text):
+            return _in_front(f"{author} corrects (private): ", text)
+        case Reacted(reaction=reaction):
+            return notice(f"{event.nick} reacts with {reaction} to a private message")
+        case Unreacted(reaction=reaction):
+            return notice(f"{event.nick} takes back {reaction} from a private message")
     return _in_front(f"{author} (private): ", event.text)
 
 
@@ -332,7 +339,7 @@ def _private_past(event: PrivateShown) -> str:
     for entry in event.entries:
         to = entry.room.removeprefix("@")
         author = entry.nick if to == event.reader else f"{entry.nick} -> {to}"
-        text = _in_front(f"{author} (private): ", text_of(entry.body))
+        text = _in_front(f"{author} (private): ", text_of(entry.body) + _remarks(entry.tags))
         lines.append(_in_front(shown_time(entry.time, event.now), text))
     return "\n".join([*lines, *(notice(line) for line in event.tail)])
 

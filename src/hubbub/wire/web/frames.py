@@ -394,10 +394,10 @@ def _refusal(event: Refusal) -> bytes:
 
 def _stored(event: Acknowledged) -> bytes:
     entry = event.entry
-    if event.to and isinstance(entry.body, Redacted):
+    if event.to and isinstance(entry.body, _Change):
         name = entry.room.removeprefix("@")
-        deleted = _deleted(entry, entry.body, {"nick": entry.nick, "to": name, "user": event.to})
-        return deleted + encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
+        changed = _changed(entry, entry.body, {"nick": entry.nick, "to": name, "user": event.to})
+        return changed + encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
     if event.to:
         name = entry.room.removeprefix("@")
         return encode("sent", label=event.label, nick=name, user=event.to, **_place(entry))
@@ -408,8 +408,8 @@ def _private(event: Private) -> bytes:
     if event.to and not event.user:
         return b""  # to several members of a channel: the page has no conversation for it
     more: dict[str, object] = {name: value for name, value in (("user", event.user), ("to", event.to)) if value}
-    if event.entry and isinstance(event.entry.body, Redacted):
-        return _deleted(event.entry, event.entry.body, {"nick": event.nick, **more})
+    if event.entry and isinstance(event.entry.body, _Change):
+        return _changed(event.entry, event.entry.body, {"nick": event.nick, **more})
     if event.entry and event.entry.seq:
         more |= _place(event.entry)
         more |= {} if event.entry.kind is Kind.MESSAGE else {"kind": event.entry.kind}
@@ -421,9 +421,17 @@ def _place(entry: Entry) -> dict[str, object]:
     return {"time": entry.time, "id": entry.id, "seq": entry.seq} if entry.seq else {}
 
 
-def _deleted(entry: Entry, body: Redacted, about: dict[str, Any]) -> bytes:
-    """Return a frame for the redaction of a private message; `about` names both people as in the message's frame."""
-    return encode("deleted", **about, **_place(entry) | {"id": body.target})
+_Change = Redacted | Edited | Reacted | Unreacted
+
+
+def _changed(entry: Entry, body: _Change, about: dict[str, Any]) -> bytes:
+    """Return a frame for a change of a private message; `about` names both people as in the message's frame."""
+    about |= _place(entry) | {"id": body.target}
+    if isinstance(body, Redacted):
+        return encode("deleted", **about)
+    if isinstance(body, Edited):
+        return encode("corrected", **about, text=body.text)
+    return encode("reacted", **about, reaction=body.reaction, on=type(body) is Reacted)
 
 
 def _private_past(event: PrivateShown) -> bytes:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from hubbub.chat import direct, messages
 from hubbub.chat.commands import classroom, slash
 from hubbub.chat.messages import Which
+from hubbub.chat.private_history import Conversation
 from hubbub.chat.session import Room
 from hubbub.errors import Refused
 from hubbub.model.access import Action
@@ -112,7 +116,8 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
         return
     if kind is Kind.MESSAGE and text.startswith("!") and _ran(client, room, text):
         return
-    if kind is Kind.EPHEMERAL and not text and reply_to(tags) and _react(client, room, tags, label):
+    otherwise = partial(direct.signal, hub, session, room.name, tags, label)
+    if kind is Kind.EPHEMERAL and not text and _react(client, room, tags, label, otherwise):
         return
     if kind is Kind.EPHEMERAL:
         direct.signal(hub, session, room.name, tags, label, text)
@@ -136,23 +141,25 @@ def _ran(client: IrcClient, room: Room, text: str) -> bool:
     return True
 
 
-def _react(client: IrcClient, room: Room, tags: str, label: str) -> bool:
+def _react(client: IrcClient, room: Room | Conversation, tags: str, label: str, otherwise: Callable[[], None]) -> bool:
     """Store a reaction, if the tags of a TAGMSG are one to a message of the room; return whether they are one.
 
-    A reaction to a message that is not in the log is sent on like any other TAGMSG.
+    For a reaction to a message that is not in the log, `otherwise` sends it on like any other TAGMSG.
     """
     added, taken = of_name(tags, REACT), of_name(tags, UNREACT)
-    if bool(added) == bool(taken):  # never both, says the specification
+    if not reply_to(tags) or bool(added) == bool(taken):  # never both, says the specification
         return False
     hub, session = client.hub, client.session
-    hub.check(session, Action.SIGNAL, room)
+    if not isinstance(room, Conversation):
+        hub.check(session, Action.SIGNAL, room)
     rest = without(tags, REACT, UNREACT)
 
     def refuse(refusal: Refused) -> None:
         if refusal.code == refusals.NO_SUCH_MESSAGE.code:
-            direct.signal(hub, session, room.name, tags, label)
+            with suppress(Refused):  # the message is not read meanwhile, and a lost TAGMSG is no news
+                otherwise()
         else:
-            hub.refuse(session, refusal, label, room.name)
+            hub.refuse(session, refusal, label, "" if isinstance(room, Conversation) else room.name)
 
     session.label, before = session.label or label, session.label
     messages.react(hub, session, room, Which(id=reply_to(tags)), added or taken, bool(added), refuse, rest)
@@ -176,6 +183,12 @@ def _say_to_status(  # noqa: PLR0913 - the parts of one message
 def _say_privately(client: IrcClient, target: str, text: str, kind: Kind, tags: str) -> None:
     found = client.hub.nicks.find(target)
     label = "irc" if client.label or "echo-message" in client.caps else ""
-    direct.send_private(client.hub, client.session, target, text, kind, label, tags)
+    send = partial(direct.send_private, client.hub, client.session, target, text, kind, label, tags)
+    if kind is Kind.EPHEMERAL and not text and reply_to(tags):
+        with suppress(Refused):  # it is no conversation of two accounts
+            talk = client.hub.private_history.room_with(client.session, target)
+            if _react(client, talk, tags, label, send):
+                return
+    send()
     if found and found.away and kind in (Kind.MESSAGE, Kind.ACTION):
         client.reply("301", client.nick, found.nick, found.away)
