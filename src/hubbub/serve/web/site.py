@@ -348,6 +348,15 @@ async def _file(file: tuple[bytes, str, str], call: Call) -> web.Response:
     return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
 
+def compact(source: bytes) -> bytes:
+    """Return a script or a style sheet without indentation, empty lines and lines that are comments alone.
+
+    No text of the page begins a line with two slashes, and its templates ignore spaces around line ends.
+    """
+    lines = (line.strip() for line in source.split(b"\n"))
+    return b"\n".join(line for line in lines if line and not line.startswith(b"//")) + b"\n"
+
+
 def _files() -> dict[str, tuple[bytes, str, str]]:
     """Return the page's files by their paths, each with content, media type and ETag."""
     found = {}
@@ -356,7 +365,7 @@ def _files() -> dict[str, tuple[bytes, str, str]]:
         for file in folder.iterdir():
             kind = TYPES.get(file.name.rpartition(".")[2])
             if file.is_file() and kind:
-                body = file.read_bytes()
+                body = compact(file.read_bytes()) if file.name.endswith((".js", ".css")) else file.read_bytes()
                 found[prefix + file.name] = body, kind, f'"{hashlib.sha256(body).hexdigest()[:20]}"'
     found["/"] = found["/page/index.html"]
     return found
