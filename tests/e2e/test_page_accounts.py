@@ -130,7 +130,7 @@ def test_another_browser_is_logged_out(server: Server, enter: Enter, door: Enter
     own(ada)
     ada.locator("dialog ul").first.get_by_role("button").click()
     expect(other.locator("#secret")).to_be_visible()
-    expect(ada.locator("dialog [role=status]")).to_contain_text("has been logged out")
+    expect(ada.locator("dialog [role=status]").first).to_contain_text("has been logged out")
     ada.get_by_role("button", name="Log out here").click()
     expect(ada.locator("#name")).to_be_visible()
     ada.reload()

@@ -21,15 +21,16 @@ export class Acts {
     return Boolean((tag && id?.startsWith(tag)) || (account.name && nick === own && (room instanceof Talk || host?.endsWith(".account"))));
   }
 
-  rules(room) { return room.operators.includes(this.chat.nick); }
+  // `action`: as the server calls it, which says of it whether this reader may do it.
+  rules(room, action) { return room.operators.includes(this.chat.nick) || Boolean(room.may?.includes(action)); }
 
   // The acts that are offered on a message.
   on(room, entry) {
     const said = SAID.has(entry.kind), kept = said && Boolean(entry.id), here = kept && !(room instanceof Talk);
-    const own = kept && this.isOwn(room, entry), rules = here && this.rules(room), pinned = room.pins.some(({ id }) => id === entry.id);
+    const own = kept && this.isOwn(room, entry), pins = here && this.rules(room, "pin"), pinned = room.pins.some(({ id }) => id === entry.id);
     return {
-      reply: here, react: here, copy: said, link: here, correct: here && own && this.isRecent(entry), remove: own || rules,
-      pin: rules && !pinned, unpin: rules && pinned,
+      reply: here, react: here, copy: said, link: here, correct: here && own && this.isRecent(entry), remove: own || (here && this.rules(room, "redact")),
+      pin: pins && !pinned, unpin: pins && pinned,
     };
   }
 

@@ -143,7 +143,7 @@ export function Pins({ chat, room }) {
   const pins = [...(room?.pins ?? [])].reverse(), more = pins.length - 1;
   if (more < 0) return null;
   const row = ({ id, text, by }) => html`<li key=${id}><button class="pinned" dir="auto" title=${`Pinned by ${by}`} onClick=${() => chat.acts.goTo(room, id)}>
-    <span class="hidden">Pinned: </span>${text}</button>${open && chat.acts.rules(room) && html`<button onClick=${() => chat.acts.pin(room, id, false)}>Unpin</button>`}</li>`;
+    <span class="hidden">Pinned: </span>${text}</button>${open && chat.acts.rules(room, "pin") && html`<button onClick=${() => chat.acts.pin(room, id, false)}>Unpin</button>`}</li>`;
   return html`<section class="pins" aria-label="Pinned messages"><ul>${(open ? pins : pins.slice(0, 1)).map(row)}</ul>
-    ${(more > 0 || chat.acts.rules(room)) && html`<button aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Less" : more > 0 ? `${more} more` : "Change"}</button>`}</section>`;
+    ${(more > 0 || chat.acts.rules(room, "pin")) && html`<button aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Less" : more > 0 ? `${more} more` : "Change"}</button>`}</section>`;
 }
