@@ -98,9 +98,14 @@ function Menu({ chat, room, entry, at, close }) {
     style.setProperty("--y", `${Math.max(GAP, below <= last ? below : above >= GAP ? above : last)}px`);
   }, []);
   useEffect(() => { if (sure) node.current.querySelector(".do").focus(); }, [sure]);
+  // The buttons of a row are hidden again, and cannot have the focus back.
+  const back = () => {
+    const { activeElement: active } = document;
+    if (at.row.isConnected && (active === document.body || node.current?.contains(active))) at.row.focus();
+  };
   const act = (does) => () => {
     node.current.close();
-    if (at.row.isConnected && document.activeElement === document.body) at.row.focus();
+    back();
     does();
   };
   const copy = (text) => async () => {
@@ -116,7 +121,7 @@ function Menu({ chat, room, entry, at, close }) {
   };
   const own = (reaction) => reactions.some(([one, nicks]) => one === reaction && nicks.includes(chat.nick));
   const outside = (event) => event.target === node.current;
-  return html`<dialog ref=${node} class="acts" aria-label=${`Message of ${entry.nick}`} onClose=${close} onKeyDown=${step}
+  return html`<dialog ref=${node} class="acts" aria-label=${`Message of ${entry.nick}`} onClose=${() => { back(); close(); }} onKeyDown=${step}
     onContextMenu=${(event) => { if (!event.target.matches("input")) event.preventDefault(); }}
     onPointerDown=${(event) => { pressed.current = outside(event); }} onClick=${(event) => { if (pressed.current && outside(event)) node.current.close(); }}>
     ${sure ? html`<p>Delete this message for everybody?</p>
