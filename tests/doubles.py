@@ -499,6 +499,7 @@ class FakeAccounts(NoAccounts):
         self.known: dict[str, tuple[Account, str]] = {}
         self.asked: list[Callable[[], None]] = []
         self.granted: list[Granted] = []
+        self.freed: list[Account] = []  # as their former owners are shown
         for name in names:
             self.add(name)
 
@@ -514,6 +515,12 @@ class FakeAccounts(NoAccounts):
 
     def tokens(self, account: Account) -> list[Granted]:
         return self.granted
+
+    def former(self, name: str) -> Account | None:
+        return next((one for one in self.freed if key_of(one.name) == key_of(name)), None)
+
+    def former_by_id(self, id: str) -> Account | None:
+        return next((one for one in self.freed if one.id == id), None)
 
     def by_id(self, id: str) -> Account | None:
         return next((account for account, _ in self.known.values() if account.id == id), None)

@@ -10,11 +10,13 @@ from registered import HERE, PASSWORD, THERE, Accounts, is_refused
 
 from hubbub.accounts import codes
 from hubbub.accounts.directory import LONG
+from hubbub.accounts.former_names import FormerNames
 from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
 from hubbub.model.account import Account
 from hubbub.model.grants import Grant
 from hubbub.storage.key_value import Item
+from hubbub.text import refusals
 
 
 def two() -> tuple[Accounts, Accounts]:
@@ -393,3 +395,37 @@ def test_own_words_are_stored_with_the_account() -> None:
     changed = accounts.ask(accounts.registry.change, accounts.ann(), edit)
     again = Accounts(store=accounts.store, loop=accounts.loop)
     assert again.registry.with_words() == [changed] and changed.words == ("deploy",) and changed.bell
+
+
+def test_former_owners_of_freed_names_are_known_after_a_restart() -> None:
+    accounts = Accounts()
+    removed = []
+    for number in range(2):
+        removed.append(accounts.register("Ann" if number else "ANN"))
+        accounts.ask(accounts.registry.delete, removed[-1], free=True)
+        alone = accounts.registry.former("ann")
+        assert number or (alone and (alone.id, alone.name, alone.deleted) == (removed[0].id, "ANN", True))
+    accounts.register("Ann")
+    again = FormerNames(accounts.store, accounts.registry.find)
+    again.load(lambda error: None)
+    accounts.store.put("former/bad", b"\xff@", 0, lambda outcome: None)
+    accounts.loop.run()
+    for known in (accounts.registry.vault.directory.former, again):
+        assert known.find("ann") is None, "it is not known who is meant"
+        shown = [known.by_id(one.id) for one in removed]
+        assert [one.name for one in shown if one] == [f"ANN~{removed[0].id}", f"Ann~{removed[1].id}"]
+        for one in shown:
+            assert one and known.find(one.name.lower()) == one
+        assert known.by_id("bad") is None is known.find("Ann~nobody")
+    assert accounts.registry.former_by_id(removed[0].id) == shown[0]
+
+
+def test_a_name_is_not_freed_if_its_record_cannot_be_written() -> None:
+    accounts = Accounts()
+    ann = accounts.register()
+    accounts.ask(accounts.registry.delete, ann)
+    accounts.store.broken = True
+    assert accounts.ask(accounts.registry.free, accounts.ann()).code == refusals.ACCOUNTS_UNREADABLE().code
+    accounts.store.broken = False
+    accounts.ask(accounts.registry.free, accounts.ann())
+    assert accounts.registry.find("ann") is None and accounts.registry.former("Ann").id == ann.id

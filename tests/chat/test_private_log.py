@@ -564,6 +564,33 @@ def test_a_closed_account_leaves_the_conversation_to_the_other_and_a_new_owner_o
         direct.check_present(post.hub, "Ann", "idann")
 
 
+def test_a_conversation_is_found_by_the_freed_name_of_the_other() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    bo.types("/msg Ann yours")
+    ann.types("/msg Bo psst")
+    post.settle()
+    away(post, bo)
+    former, _ = post.accounts.known.pop("bo")
+    post.accounts.freed = [replace(former, name="Bo~idbo", deleted=True)]
+    post.house.forget()
+    ann.types("/history Bo~idbo", "/search @Bo~idbo psst", "/search psst", "/history Bo")
+    post.settle()
+    shown, found, everywhere, unknown = ann.sees()
+    assert texts(shown) == [("@Ann", "Bo", "yours"), ("@Bo~idbo", "Ann", "psst")] and texts(found) == texts(shown)[1:]
+    assert isinstance(unknown, Refusal) and unknown.code == "no-such-name"
+    assert isinstance(everywhere, Notice | PrivateShown | Event)
+    names: list[Any] = []
+    post.hub.private_history.list(ann.session, names.append)
+    post.settle()
+    assert [name for name, _ in names[0]] == ["Bo~idbo"]
+    post.accounts.freed = []
+    names.clear()
+    post.hub.private_history.list(ann.session, names.append)
+    post.settle()
+    assert [name for name, _ in names[0]] == ["idbo"], "its name was freed by an older version"
+
+
 def test_forged_targets_and_ids_lead_to_no_conversation_of_others() -> None:
     post = Post("Ann", "Bo", "Cy")
     ann, bo, cy = (post.log_in(name) for name in ("Ann", "Bo", "Cy"))

@@ -26,7 +26,7 @@ from hubbub.cluster.nats.forwarded import TO
 from hubbub.cluster.nats.inbound import news, signal, told
 from hubbub.cluster.nats.log.batches import EntryBatch, cut, decode, encode, end_of, entries, entry
 from hubbub.cluster.nats.log.batches import line as packed
-from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked
+from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked, is_target
 from hubbub.cluster.nats.log.stream_state import SnapshotPart, decode_part, read_state
 from hubbub.errors import BrokerError
 from hubbub.model.codec import body_of
@@ -348,3 +348,10 @@ async def test_copy_with_the_number_of_no_message_is_ignored_and_the_room_goes_o
         await node.still_works()
         assert feed.last < 99 and not node.broker.identity.fault and "Bo: hi" not in node.people[0].seen
         assert sum("number of no message" in one.message for one in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("@Bo~1a2b", True), ("@Bo~", False), ("@~1a", False), ("Bo~1a", False), ("@Bo~1~2", False)]
+)
+def test_a_former_owner_of_a_name_is_a_target(name: str, right: bool) -> None:
+    assert is_target(name) is right

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from hubbub.accounts.former_names import FormerNames
 from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
@@ -64,6 +65,7 @@ class Directory:
         self._certificates: dict[str, str] = {}  # folded names by fingerprint
         self._lookalikes = Lookalikes()
         self._loaded = False
+        self.former = FormerNames(store, self.find)
 
     def load(self, done: Callable[[BrokerError | None], None]) -> None:
         """Read all accounts, follow their changes, and call `done`."""
@@ -72,7 +74,10 @@ class Directory:
             self._loaded = error is None
             done(error)
 
-        self._store.watch(PREFIX, self._note, ready)
+        def known(error: BrokerError | None) -> None:
+            ready(error) if error else self._store.watch(PREFIX, self._note, ready)
+
+        self.former.load(known)
 
     # --- looking in memory ----------------------------------------------------------------------------------------
 
@@ -169,6 +174,12 @@ class Directory:
             done(refusals.NOT_LOGGED_IN())
             return
 
+        def noted(error: BrokerError | None) -> None:
+            if error is None:
+                self._store.delete(PREFIX + key, kept.revision, deleted)
+            else:
+                done(refusals.ACCOUNTS_UNREADABLE())
+
         def deleted(error: BrokerError | None) -> None:
             if error is None:
                 self._note(PREFIX + key, None)
@@ -176,7 +187,7 @@ class Directory:
             else:
                 done(refusals.ACCOUNTS_UNREADABLE())
 
-        self._store.delete(PREFIX + key, kept.revision, deleted)
+        self.former.add(kept.account, noted)
 
     def _put(self, key: str, account: Account, revision: int, done: Done, lost: Callable[[], None]) -> None:
         """Store an account; call `lost` if the key does not have the revision any more."""

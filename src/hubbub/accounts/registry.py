@@ -107,6 +107,14 @@ class AccountRegistry(LoginGate):
         """Return the account with an id."""
         return self.vault.directory.by_id(id)
 
+    def former(self, name: str) -> Account | None:
+        """Return the deleted account that owned a name which is free, or `NAME~ID` if others have or had the name."""
+        return self.vault.directory.former.find(name)
+
+    def former_by_id(self, id: str) -> Account | None:
+        """Return the deleted account with an id whose name was freed; its `name` is one that `former` finds."""
+        return self.vault.directory.former.by_id(id)
+
     def looks_like(self, name: str) -> str:
         """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
         return self.vault.directory.looks_like(name)

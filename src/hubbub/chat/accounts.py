@@ -73,6 +73,14 @@ class Accounts(Protocol):
         """Return the account with an id, whether it is open or not."""
         ...
 
+    def former(self, name: str) -> Account | None:
+        """Return the deleted account that owned a name which is free, or `NAME~ID` if others have or had the name."""
+        ...
+
+    def former_by_id(self, id: str) -> Account | None:
+        """Return the deleted account with an id whose name was freed; its `name` is one that `former` finds."""
+        ...
+
     def looks_like(self, name: str) -> str:
         """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
         ...
@@ -260,6 +268,12 @@ class NoAccounts:
         """Return None."""
 
     def by_id(self, id: str) -> Account | None:
+        """Return None."""
+
+    def former(self, name: str) -> Account | None:
+        """Return None."""
+
+    def former_by_id(self, id: str) -> Account | None:
         """Return None."""
 
     def looks_like(self, name: str) -> str:

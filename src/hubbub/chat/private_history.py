@@ -77,8 +77,8 @@ class PrivateHistory:
             Refused: nobody else owns the name.
 
         """
-        short = name.removeprefix("@")[: FOLDED_CHARS + 1]
-        account = self._core.nicks.accounts.find(short)
+        short, accounts = name.removeprefix("@")[: FOLDED_CHARS + 1], self._core.nicks.accounts
+        account = accounts.find(short) or accounts.former(short)
         if account is None or account.id == mine.id:
             raise refusals.NO_SUCH_NAME(name=beginning(clean(short)))
         return Conversation(conversation_of(mine.id, account.id), Parties(mine, account, account.name))
@@ -104,8 +104,9 @@ class PrivateHistory:
         return session.account if self._core.viewer(session).account else None
 
     def _name_of(self, id: str) -> str:
-        """Return the name of an account; its id if the account is forgotten."""
-        account = self._core.nicks.accounts.by_id(id)
+        """Return the name by which `between` finds an account; its id if nothing is known of it."""
+        accounts = self._core.nicks.accounts
+        account = accounts.by_id(id) or accounts.former_by_id(id)
         return account.name if account else id
 
     def event(

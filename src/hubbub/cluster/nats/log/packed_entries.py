@@ -33,6 +33,7 @@ _PLAIN_ID = re.compile(r"[0-9A-Za-z.~_-]{1,128}")
 _PLAIN_HOST = re.compile(r"(?:~[0-9A-Za-z._-]{1,40}@[0-9A-Za-z.:-]{1,80})?")
 _KIND = re.compile(KIND)
 _SPACE = re.compile(r"\s")
+_FORMER = re.compile(r"~[0-9A-Za-z]{1,64}\Z")  # behind the name of a deleted account that others have or had
 _STATUS = re.compile(r"[@+]*#")
 
 
@@ -102,7 +103,7 @@ def clean_nick(nick: str) -> str:
 def is_target(name: str) -> bool:
     """Return whether a name is `@` and a target as chat/direct.py writes it: a user, or some members of a room."""
     to = name.removeprefix("@")
-    return to != name and (is_name(to) or is_room(_STATUS.sub("", to)))
+    return to != name and (is_name(_FORMER.sub("", to)) or is_room(_STATUS.sub("", to)))
 
 
 def _is_plain(one: PackedEntry) -> bool:
