@@ -25,6 +25,7 @@ SPECIAL: dict[str, tuple[Any, Any, Any]] = {
     "max_rooms": (1, 500, 1000),
     "tls": ("self-signed", "no", "self-signed"),
     "plaintext": ("no", "yes", "no"),
+    "push": ("no", "yes", "no"),
     "search": ("off", "on", "off"),
     "replicas": (1, 3, 2),
     "server_name": ("a.b", "irc.example.org", "x"),

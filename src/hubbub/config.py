@@ -94,6 +94,20 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "several times. Pages from this server's own address always may."
         ),
     ] = msgspec.field(default_factory=list)
+    push: Annotated[
+        str,
+        Meta(
+            pattern="^(yes|no)$",
+            description="no: send no notifications to addresses of users (`/notify via`) while they are away.",
+        ),
+    ] = "yes"
+    push_allow: Annotated[
+        list[str],
+        _(
+            "Network to which notifications may be sent although it is private, also without encryption; "
+            "may be given several times."
+        ),
+    ] = msgspec.field(default_factory=list)
     webirc_from: Annotated[
         list[str],
         _("Address or network of web gateways whose WEBIRC is believed; may be given several times."),

@@ -33,9 +33,10 @@ from hubbub.errors import BrokerError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
+from hubbub.model.push import Network, Push
 from hubbub.serve import qr, service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor
-from hubbub.serve.accept.address import bind_all, show, wire_of
+from hubbub.serve.accept.address import bind_all, network, show, wire_of
 from hubbub.serve.accept.dispatcher import Caller, Wires
 from hubbub.serve.accept.tls import LOOK, SELF_SIGNED, Certificate
 from hubbub.serve.connection import ClientProtocol, Shared
@@ -52,6 +53,7 @@ from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
     from hubbub.serve.irc.client import IrcClient
+    from hubbub.serve.pushing import PushSender
     from hubbub.serve.web.site import Web
 
 log = logging.getLogger("hubbub")
@@ -167,6 +169,10 @@ class App:
         self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self.cloaks.cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
+        if settings.push == "yes":
+            self.hub.pushes.send = partial(
+                self._push, loop, [network(text, "--push-allow") for text in settings.push_allow]
+            )
         self.hub.probe = Probes(self.shared).ask
         self.network: IrcNetwork[IrcClient] = IrcNetwork(self.hub, settings)
         self.network.verify_gateway = logins.verify_gateway
@@ -176,10 +182,25 @@ class App:
         self._late = {wire: LateWire() for wire in (Wire.IRC, Wire.HTTP)}
         self.wires |= self._late
         self.certificate: Certificate | None = None
+        self._sender: PushSender | None = None  # of notifications; None until the first one
         self.web: Web | None = None  # None until it is loaded
         self.accounts: AccountRegistry  # once they are loaded
         self.stays: StayStore  # the same
         self.front: Acceptor
+
+    def _push(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        allowed: Sequence[Network],
+        url: str,
+        push: Push,
+        done: Callable[[bool], None],
+    ) -> None:
+        """Send a notification. The library for that is loaded when it is needed, because it takes long."""
+        from hubbub.serve.pushing import PushSender
+
+        self._sender = self._sender or PushSender(loop, allowed)
+        self._sender.send(url, push, done)
 
     def load_secret(self) -> None:
         """Load the secret that cloaks are made with: the cluster's, or the one in the data folder.

@@ -88,6 +88,8 @@ def test_nothing_to_list() -> None:
     (refusal,) = bo.sees()
     assert isinstance(refusal, Refusal) and refusal.code == "account-required"
     square.hub.mentions.store = None
+    square.says(bo, "@ann hi")
+    square.house.forget()
     square.says(ann, "/mentions")
     assert ann.sees() == [notice]
 

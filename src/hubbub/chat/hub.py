@@ -29,6 +29,7 @@ from hubbub.chat.person import Screen, screen
 from hubbub.chat.pipeline import Scheduler
 from hubbub.chat.private_history import PrivateHistory
 from hubbub.chat.private_log import PrivateLog
+from hubbub.chat.pushes import Pushes
 from hubbub.chat.questions import Questions
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
@@ -86,8 +87,10 @@ class Hub(Core):
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
         self.questions = Questions(self, f"{boot}q.")
-        self.taking_back = TakingBack(self)
         self.mentions = Mentions(self)
+        self.pushes = Pushes(self, self.mentions, lambda: self.page_url)
+        self.mentions.found = self.private_log.arrived = self.pushes.note
+        self.taking_back = TakingBack(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log, self.mentions)
         self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere

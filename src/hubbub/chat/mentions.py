@@ -55,6 +55,8 @@ class Mentions:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.store: MentionStore | None = None  # the owner sets it
+        # Called with the account whose owner may read a message that mentions them, and its place.
+        self.found: Callable[[Account, Mention], None] = lambda account, place: None
         self._listeners: dict[str, set[str]] = {}  # the ids of accounts by their own words
         self._words: dict[str, Sequence[str]] = {}  # own words by the ids of accounts
 
@@ -135,8 +137,13 @@ class Mentions:
             user = self._core.owners.get(one.host) if isinstance(one, Account) else one
             if room and user and user in room.members:
                 _show(user, entry)
-            if published and self.store and isinstance(one, Account) and self._may_read(one, room):
-                self.store.add(one.id, Mention(entry.time, entry.room_id, entry.seq))
+            if published and isinstance(one, Account) and self._may_read(one, room):
+                self._keep(one, Mention(entry.time, entry.room_id, entry.seq))
+
+    def _keep(self, account: Account, place: Mention) -> None:
+        if self.store:
+            self.store.add(account.id, place)
+        self.found(account, place)
 
     def _may_read(self, account: Account, room: Room | None) -> bool:
         """Return whether the owner of an account may read a room; if it is not loaded, that is checked later."""

@@ -24,6 +24,7 @@ from hubbub.model.codec import text_of
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Body, Entry, Redacted, Said
 from hubbub.model.events import Event, Notice, Private
+from hubbub.model.mentions import Mention
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import refusals
 
@@ -42,6 +43,8 @@ class PrivateLog:
     def __init__(self, core: Core, remote: RemoteUsers) -> None:
         self._core = core
         self._remote = remote
+        # Called with the account that a stored message is for, and the place of the message.
+        self.arrived: Callable[[Account, Mention], None] = lambda account, place: None
 
     def partner(self, session: Session, name: str, present: User | None) -> Account | None:
         """Return the account to which messages of a session to a name go, if they go from one account to another.
@@ -125,6 +128,8 @@ class PrivateLog:
                 # The session that has sent a message knows it; a change it is shown unless it gets an answer.
                 knows = type(entry.body) is Said or posting.label
                 self._give(posting.session if knows else None, posting.parties, entry)
+                if type(entry.body) is Said:
+                    self.arrived(posting.parties.recipient, Mention(entry.time, entry.room_id, entry.seq))
 
     def _give(self, knows: Session | None, parties: Parties, entry: Entry) -> None:
         """Give an entry to all sessions of both people, on all nodes, except to the one that knows it."""

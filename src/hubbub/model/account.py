@@ -27,6 +27,9 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         history: whether its owner's private messages are stored.
         words: folded words that count as a mention of its owner.
         bell: whether a terminal of its owner rings when they are mentioned.
+        push: the URL to which notifications are sent while its owner is away; "" for none. Whoever knows it may be able
+            to read them.
+        quiet: the hours from which and up to which none are sent, in the server's time; None for no such hours.
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
         limited: never stored: whether a login was by a token without the scope admin, which neither has the rights of a
             server operator nor can change the account.
@@ -52,6 +55,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: bool = True
     words: tuple[str, ...] = ()
     bell: bool = False
+    push: str = ""
+    quiet: tuple[int, int] | None = None
     valid_from: float = 0.0
     limited: bool = False
     reads_private: bool = True

@@ -80,6 +80,8 @@ def facts(one: Account) -> dict[str, Any]:
     shown = structs.asdict(one)
     has_password = bool(shown.pop("password"))
     del shown["scram"]
+    # Others could read and send notifications at that address.
+    shown["push"] = bool(one.push)
     return {**shown, "state": _state(one), "has_password": has_password}
 
 

@@ -22,7 +22,13 @@ ECHO = frozenset(
 )
 
 
-LISTS = {"listen": "[WIRE:]HOST:PORT", "host": "NAME", "trust_proxy": "ADDRESS", "operator": "NAME:HASH"}
+LISTS = {
+    "listen": "[WIRE:]HOST:PORT",
+    "host": "NAME",
+    "trust_proxy": "ADDRESS",
+    "push_allow": "NETWORK",
+    "operator": "NAME:HASH",
+}
 
 
 class Sentence(click.ClickException):

@@ -263,6 +263,8 @@ MENTIONS_NOT_KEPT = Wording(
     "account-required", "Mentions are kept only for people with an account. Type /register PASSWORD to make one."
 )
 WORD_INVALID = Wording("bad-value", "A word to listen for has at most {limit} letters and digits, and no spaces.")
+PUSH_URL_INVALID = Wording("bad-value", "Notifications go to an address like https://ntfy.sh/my-secret-topic")
+PUSH_OFF = Wording("bad-value", "This server sends no notifications.")
 TOO_MANY_WORDS_HEARD = Wording("bad-value", "You have {limit} words already; /notify off WORD removes one.")
 REGISTERED_ONLY = Wording(
     "account-required", "Only people with an account may come in. On the web page, you can register a name."

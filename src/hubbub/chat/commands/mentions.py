@@ -1,7 +1,8 @@
-"""The slash commands for mentions: the list of them, own words, and the bell."""
+"""The slash commands for mentions: the list of them, own words, the bell, and notifications."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Event, HistoryShown, Notice
 from hubbub.model.mentions import MOST_WORDS, own_word
+from hubbub.model.push import is_address
 from hubbub.model.queries import LogPage
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from hubbub.chat.session import Session
 
 GROUP = "messages"
+_HOURS = re.compile(r"(\d{1,2})-(\d{1,2})", re.ASCII)
 SHOWN = 10  # mentions that are listed by default
 MOST = 50
 
@@ -42,15 +45,40 @@ def _mentions(hub: Hub, session: Session, argument: str) -> None:
 def _notify(hub: Hub, session: Session, argument: str) -> None:
     account = changeable_account(session)
     if not argument:
-        hub.reply(session, Notice((_words(account),)))
+        push = f"While you are away, notifications go to {account.push}. /notify off ends that" if account.push else ""
+        hub.reply(session, Notice((_words(account), *([push] if push else []))))
         return
     first, _, rest = argument.partition(" ")
+    if argument.lower() == "off" or (first.lower() == "via" and rest):
+        _send_to(hub, session, rest.strip())
+        return
     on = first.lower() != "off" or not rest
     typed = argument if on else rest.strip()
     word = own_word(typed)
     if not word:
         raise refusals.WORD_INVALID(limit=NAME_CHARS)
     _change(hub, session, partial(_with_word if on else _without_word, word), _words)
+
+
+def _send_to(hub: Hub, session: Session, url: str) -> None:
+    """Send notifications to an address from now on; to none if it is "" and the user typed off."""
+    if url and hub.pushes.send is None:
+        raise refusals.PUSH_OFF()
+    if url and not is_address(url):
+        raise refusals.PUSH_URL_INVALID()
+    told = f"While you are away, notifications go to {url}" if url else "No notifications are sent"
+    _change(hub, session, lambda account: replace(account, push=url), lambda account: told)
+
+
+def _dnd(hub: Hub, session: Session, argument: str) -> None:
+    hours = _HOURS.fullmatch(argument)
+    quiet = (int(hours[1]), int(hours[2])) if hours else None
+    if (quiet is None and argument.lower() != "off") or (quiet and (max(quiet) > 23 or quiet[0] == quiet[1])):
+        raise refusals.ARGUMENT_INVALID(synopsis="/dnd 22-7, with hours from 0 to 23, or /dnd off")
+    told = (
+        f"No notifications from {quiet[0]}:00 to {quiet[1]}:00, server time" if quiet else "Notifications at any hour"
+    )
+    _change(hub, session, lambda account: replace(account, quiet=quiet), lambda account: told)
 
 
 def _words(account: Account) -> str:
@@ -96,6 +124,13 @@ def _change(
 
 ROWS = (
     SlashCommand("mentions", "[N]", "Show the newest messages that mention you.", _mentions, GROUP),
-    SlashCommand("notify", "[WORD] or off WORD", "Count a word as a mention of you; list your words.", _notify, GROUP),
+    SlashCommand(
+        "notify",
+        "[WORD] or off WORD, via URL, off",
+        "Be told of a word, or of mentions while you are away.",
+        _notify,
+        GROUP,
+    ),
+    SlashCommand("dnd", "22-7", "Send no notifications in these hours of the day; off ends that.", _dnd, GROUP),
     SlashCommand("bell", "on|off", "Ring when somebody mentions you, or not.", _bell, GROUP),
 )
