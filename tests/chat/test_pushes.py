@@ -84,14 +84,15 @@ def test_deleted_message_is_not_sent() -> None:
     assert away.bodies() == []
 
 
-@pytest.mark.parametrize("here", [True, False])
-def test_people_who_are_here_and_active_are_not_notified(here: bool) -> None:
+@pytest.mark.parametrize(("before", "after"), [("hi", ""), ("hi", "/quit"), ("", "hi"), ("", "")])
+def test_people_who_are_here_and_active_are_not_notified(before: str, after: str) -> None:
     away = Away()
     ann = away.log_in("Ann")
-    away.says(ann, "hi")
+    away.house.now += ACTIVE
+    away.says(ann, *filter(None, [before]))
     away.says(away.bo, "@ann tea?")
-    away.house.now += 5 if here else ACTIVE
-    assert away.bodies() == ([] if here else ["@ann tea?"])
+    away.says(ann, *filter(None, [after]))
+    assert away.bodies() == ([] if before or after else ["@ann tea?"])
 
 
 def test_read_marker_cancels() -> None:

@@ -54,7 +54,12 @@ class Pushes:
 
     def note(self, account: Account, place: Mention) -> None:
         """Send a notification of a message to the owner of an account, unless the message is read in time."""
-        if not (self.send and account.push) or self._waiting[account.id] >= PER_ACCOUNT or self._total >= MOST:
+        if (
+            not (self.send and account.push)
+            or self._is_here(account)
+            or self._waiting[account.id] >= PER_ACCOUNT
+            or self._total >= MOST
+        ):
             return
         self._waiting[account.id] += 1
         self._total += 1
@@ -88,8 +93,12 @@ class Pushes:
         now = self._core.clock()
         if not account.push or not account.is_open(now) or is_quiet(account.quiet, datetime.fromtimestamp(now).hour):
             return False
+        return not self._is_here(account)
+
+    def _is_here(self, account: Account) -> bool:
+        """Return whether the owner of an account is on this node, and is taken to read what comes."""
         user = self._core.owners.get(account.host)
-        return not (user and user.sessions and not user.away and now - user.active < ACTIVE)
+        return bool(user and user.sessions and not user.away and self._core.clock() - user.active < ACTIVE)
 
     def _fetched(self, account: Account, entry: Entry | BrokerError | None) -> None:
         send, done = self.send, partial(self._sent, account)
