@@ -343,6 +343,16 @@ def test_search_in_all_rooms_names_them(data: Path) -> None:
     ]
 
 
+def test_private_messages_are_neither_printed_nor_found(data: Path, tmp_path: Path) -> None:
+    folder, talk = tmp_path / "private", "@idann+idbo"
+    folder.mkdir()
+    fill(folder, ("lobby", Kind.MESSAGE, "Ann", "tea"), *[(talk, Kind.MESSAGE, "Ann", f"tea {n}") for n in range(3)])
+    assert lines("search", "--data", folder, "--last", 1, "tea") == ["[2023-11-14 22:13] Ann: tea"]
+    for command in (["history"], ["search", "tea"], ["export", "--to", "text"]):
+        assert "Room names can't contain @" in sentence(hubbub(*command, "--data", folder, "--room", talk))
+    assert "Room names can't contain @" in sentence(hubbub("search", "--data", folder, f"in:{talk}", "tea"))
+
+
 def test_transcript_of_a_room(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "ops.html"
     lines("export", "--data", data, "--to", "html", "--room", "#Lobby", file)

@@ -746,3 +746,13 @@ def test_log_of_a_version_in_which_ids_were_unique_over_all_rooms_is_carried_for
         assert len(log.stored([draft_of("tea", Kind.RENAME, "Al", "Bo", "x.9")])) == 1
         with pytest.raises(BrokerError):
             log.append([draft_of("tea", Kind.RENAME, "Al", "Bo", "x.9")], clock())
+
+
+def test_retention_deletes_the_oldest_private_messages_like_all_others(log: Store) -> None:
+    talk = "@idann+idbo"
+    for number in range(6):
+        log.append([draft_of(("lobby", talk)[number % 2], Kind.MESSAGE, "Ann", f"tea {number}", f"x.{number}")], 1.0)
+    trim(log, Retention(count=3))
+    assert texts(log.answer(Latest(talk, 10)).entries) == ["tea 3", "tea 5"]
+    assert texts(log.answer(Search("tea", 10, talk)).entries) == ["tea 3", "tea 5"]
+    assert texts(log.answer(After(talk, 0, 100, 10)).entries) == ["tea 3", "tea 5"]

@@ -17,6 +17,7 @@ from hubbub import config
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.codec import shown_record
+from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import RULING, Entry, RoomRenamed
 from hubbub.model.queries import Latest, Search
 from hubbub.model.room.modes import without_secrets
@@ -109,8 +110,9 @@ def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
     while not count or got < count:
         page = store.answer(structs.replace(query, limit=min(query.limit, count - got)) if count else query)
         if page.entries:
-            pages.append(page.entries)
-            got += len(page.entries)
+            # Private messages are for the two people alone; `hubbub export --private` is the one way to them.
+            pages.append([entry for entry in page.entries if not is_conversation(entry.room)])
+            got += len(pages[-1])
             query = structs.replace(query, before=page.entries[0].seq)
         if not page.more:
             if page.note and not store.left_out:
