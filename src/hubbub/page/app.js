@@ -6,11 +6,12 @@ import { codeInAddress } from "./devices.js";
 import { Icon } from "./display.js";
 import { Knock, People, Rooms } from "./lists.js";
 import { Log } from "./log.js";
+import { Keys, RoomButtons } from "./manage.js";
 import { Pins } from "./menu.js";
 import { Talk } from "./room.js";
 import { store, Tabs } from "./saved.js";
 import { Search } from "./search.js";
-import { linked } from "./text.js";
+import { linked, listed } from "./text.js";
 import { composes, Writer } from "./writer.js";
 
 const SAVED_EVERY = 1000; // milliseconds at least between two times that the tab's state is saved
@@ -96,27 +97,48 @@ function App() {
     const online = () => chat.link.retry();
     const leave = (event) => { if (chat.sending.items.length) event.preventDefault(); }; // the browser asks first
     const address = () => { if (chat.phase === "here") chat.follow(); };
+    const back = ({ state }) => { if (chat.rooms.has(state?.room) || chat.talks.get(state?.room)) chat.show(state.room); };
     document.addEventListener("visibilitychange", watch);
     addEventListener("online", online);
     addEventListener("beforeunload", leave);
+    addEventListener("popstate", back);
     addEventListener("hashchange", address);
   }, []);
   const { unread, mentioned } = chat.total;
   useEffect(() => {
-    document.title = (mentioned ? `(${mentioned}) ` : unread ? "• " : "") + "hubbub";
+    document.title = (mentioned ? `(${mentioned}) ` : unread ? "• " : "") + (chat.door?.name ?? "hubbub");
     document.getElementById("icon").href = icon(mentioned ? "icon-mention.svg" : "icon.svg");
-  }, [unread, mentioned]);
+  }, [unread, mentioned, chat.door]);
+  useEffect(() => { chat.account.ask("door").then((said) => { if (!said.failed) { chat.door = said; chat.changed(); } }); }, []);
   useEffect(() => { if (chat.phase === "here") store.name = chat.nick; }, [chat.nick, chat.phase]);
   useEffect(() => { // a room's address, to be kept or passed on
     if (!chat.room) return;
     const name = chat.room instanceof Talk || chat.current === "lobby" ? "" : `#${encodeURIComponent(chat.current)}`;
-    try { if (location.hash !== name) history.replaceState(null, "", name || location.pathname + location.search); } catch { /* too often */ }
+    const place = name || location.pathname + location.search, state = { room: chat.current };
+    try { // Back and Forward lead through the rooms that one has looked at
+      if (history.state?.room === chat.current && location.hash === name) return;
+      if (history.state?.room && !location.hash.includes("?key=")) history.pushState(state, "", place); else history.replaceState(state, "", place);
+    } catch { /* too often */ }
   }, [chat.current]);
   return html`<div class="hidden" role="status">${spoken}</div>
     ${chat.named ? html`<${House} chat=${chat} />` : html`<${Door} chat=${chat} />`}`;
 }
 
+// Who is in the lobby, as far as one may see it from outside.
+function presence({ people, names }) {
+  const shown = names.slice(0, 3), others = people - shown.length;
+  return html`${people === 1 ? "One person is" : `${people.toLocaleString()} people are`} here: ${others ? html`${shown.flatMap((name, index) => [index ? ", " : "",
+    html`<bdi>${name}</bdi>`])} and ${others.toLocaleString()} more` : listed(shown)}.`;
+}
+
+function keeping(door) {
+  if (door && !door.kept) return "Messages are kept only while the server runs; people who join later can read them.";
+  const days = door?.keep_days ? ` for ${door.keep_days.toLocaleString()} ${door.keep_days === 1 ? "day" : "days"}` : "";
+  return `Messages in the rooms are kept${days}, and people who join later can read them.`;
+}
+
 function Door({ chat }) {
+  const { door } = chat;
   const field = useRef(null), secret = useRef(null), invitation = useRef(null);
   const [wants, want] = useState(CODE && "login"), [code, setCode] = useState(CODE);
   const mode = wants || { "name-registered": "login", "account-required": "login" }[chat.code] || "";
@@ -129,7 +151,7 @@ function Door({ chat }) {
   const enter = async (event) => {
     event.preventDefault();
     const name = code ? "" : field.current.value.trim();
-    if (!(name || code)) return;
+    if (!(name || code || (mode === "login" && secret.current.value))) return;
     if (!mode) return chat.enter(name);
     const { account } = chat;
     const { failed } = await (mode === "login" ? account.logIn(name, secret.current.value)
@@ -142,8 +164,10 @@ function Door({ chat }) {
   const { offer } = chat, joining = chat.phase === "joining";
   const accept = () => { field.current.value = offer; chat.enter(offer); };
   return html`<main class="door"><form onSubmit=${enter}>
-    <h1>hubbub</h1>
-    <p>A chat. Messages in its rooms are kept, and people who join later can read them.</p>
+    <h1 dir="auto">${door?.name ?? "hubbub"}</h1>
+    ${door?.description && html`<p class="what" dir="auto">${door.description}</p>`}
+    ${door?.motd && html`<p class="motd" dir="auto">${door.motd}</p>`}
+    <p class="here">${door?.people > 0 && html`<span>${presence(door)}</span> `}${keeping(door)}</p>
     ${chat.taken && html`<p>You are here as <bdi>${chat.taken}</bdi> in another tab. Take another name for this one.</p>`}
     ${code ? html`<p>The code of your other device logs you in here, under your name.</p>` : html`<label for="name">Your name</label>
     <input id="name" ref=${field} dir="auto" maxlength="64" autocomplete=${mode ? "username" : "nickname"} autocapitalize="off" spellcheck=${false}
@@ -154,6 +178,8 @@ function Door({ chat }) {
     <button disabled=${joining}>${joining ? "Joining…" : { login: "Log in", register: "Register and join" }[mode] ?? "Join the chat"}</button>
     ${!code && mode !== "register" && chat.account.registration !== "closed" && chat.code !== "name-registered" && html`<button type="button" class="offer"
       onClick=${() => turn("register")}>Register this name</button>`}
+    ${!mode && html`<button type="button" class="offer" onClick=${() => turn("login")}>Log in with a password or a code</button>`}
+    ${wants === "login" && !code && !onlyOwners && html`<button type="button" class="offer" onClick=${() => turn("")}>Come as a guest</button>`}
     ${code && html`<button type="button" class="offer" onClick=${() => { setCode(""); turn(""); }}>Use a name instead</button>`}
     ${mode === "register" && html`<button type="button" class="offer" onClick=${() => turn(onlyOwners ? "login" : "")}>
       ${onlyOwners ? "Log in instead" : "Join without registering"}</button>`}
@@ -161,7 +187,7 @@ function Door({ chat }) {
 }
 
 // Keys that work wherever the focus is.
-function houseKeys(event, { chat, panel, close, toggle }) {
+function houseKeys(event, { chat, panel, close, toggle, showKeys }) {
   if (composes(event)) return;
   const command = event.ctrlKey || event.metaKey, step = event.altKey && { ArrowUp: -1, ArrowDown: 1 }[event.key];
   if (event.key === "Escape") {
@@ -177,6 +203,9 @@ function houseKeys(event, { chat, panel, close, toggle }) {
     const names = [...chat.rooms.keys(), ...chat.talks.values().map((talk) => talk.name)];
     event.preventDefault();
     chat.show(names[(names.indexOf(chat.current) + step + names.length) % names.length]);
+  } else if (event.key === "?" && !isField(event.target)) {
+    event.preventDefault();
+    showKeys();
   } else if (event.key.length === 1 && event.key !== " " && !command && !event.altKey && !isField(event.target)) {
     document.getElementById("write")?.focus(); // and the character goes there
   }
@@ -206,6 +235,7 @@ function useFiles(chat) {
 
 function House({ chat }) {
   const [panel, setPanel] = useState(""); // on a narrow screen: rooms or people; anywhere: search
+  const [keys, setKeys] = useState(false);
   const opener = useRef(null), focused = useRef(null);
   const room = chat.room;
   const toggle = (name) => {
@@ -225,7 +255,7 @@ function House({ chat }) {
     addEventListener("focusin", note);
     return () => removeEventListener("focusin", note);
   }, []);
-  useKeys((event) => houseKeys(event, { chat, panel, close, toggle }));
+  useKeys((event) => houseKeys(event, { chat, panel, close, toggle, showKeys: () => setKeys(true) }));
   useFiles(chat);
   return html`<div class=${`house show-${panel}`}>
     <${Rooms} chat=${chat} close=${close} />
@@ -243,6 +273,7 @@ function House({ chat }) {
       <${Writer} chat=${chat} room=${room} />
     </main>
     <${People} chat=${chat} room=${room} close=${close} />
+    ${keys && html`<${Keys} close=${() => setKeys(false)} />`}
   </div>`;
 }
 
@@ -253,6 +284,7 @@ function Header({ chat, room, panel, toggle }) {
   return html`<header>
     ${button("rooms", "menu", "Rooms", true, others > 0 && html` <b class="count">${others}<span class="hidden"> unread</span></b>`)}
     <div class="title"><h1 dir="auto">${room?.title ?? "No room"}</h1><p class="topic" dir="auto">${room?.topic && linked(room.topic)}</p></div>
+    <${RoomButtons} chat=${chat} room=${room} />
     ${button("search", "search", "Search")}
     ${button("people", "people", "People", true)}
   </header>`;

@@ -44,6 +44,7 @@ export class Chat {
     this.count = 0;
     this.asked = new Map(); // label: what to do with the answer
     this.away = document.hidden;
+    this.door = null; // what the server says of itself: {name, description, motd, people, names, kept, keep_days}
     this.view = store.view; // how the reader likes to read: {compact, quiet}
     this.address = addressed(); // the room that is to be shown first, and the number of a message in it
     this.taken = ""; // the reader's name in another tab
@@ -220,12 +221,25 @@ export class Chat {
     this.changed();
   }
 
-  // Go to the room, or to the message, that the page's address names.
-  follow({ name, seq } = addressed()) {
+  // Go to the room, or to the message, that the page's address names, with the key that it may have.
+  follow({ name, key, seq } = addressed()) {
     if (seq) {
-      history.replaceState(null, "", `#${encodeURIComponent(name)}`); // so that the same link can be followed again
+      history.replaceState({ room: name }, "", `#${encodeURIComponent(name)}`); // so that the same link can be followed again
       this.jump(name, seq);
-    } else if (name && name !== this.current) this.open(name);
+    } else if (name && name !== this.current) this.open(name, key);
+  }
+
+  // Ask what the reader may do in a room.
+  async rights(room) {
+    const { failed, settings, may } = await this.ask({ type: "settings", room: room.address });
+    if (!failed && settings) Object.assign(room, { settings, may });
+    this.changed();
+  }
+
+  // Take an answer out of the log.
+  close(notice) {
+    this.notices = this.notices.filter((other) => other !== notice);
+    this.changed();
   }
 
   refuse(error, code = "", offer = "") { Object.assign(this.knock, { error, code, offer }); }
@@ -415,9 +429,9 @@ export class Chat {
 
 function addressed() {
   try {
-    const [, name, seq] = /^#([^/]*)(?:\/(\d{1,15}))?/.exec(decodeURIComponent(location.hash)) ?? [];
-    return { name: roomNamed(name ?? ""), seq: Number(seq ?? 0) };
-  } catch { return { name: "", seq: 0 }; }
+    const [, name, seq, key] = /^#([^/?]*)(?:\/(\d{1,15})|\?key=(.*))?/.exec(location.hash) ?? [];
+    return { name: roomNamed(decodeURIComponent(name ?? "")), seq: Number(seq ?? 0), key: decodeURIComponent(key ?? "") };
+  } catch { return { name: "", seq: 0, key: "" }; }
 }
 
 function notify(title, body, open) {

@@ -7,7 +7,7 @@ const SHAPES = {
   search: "M10 4a6 6 0 1 0 0 12 6 6 0 0 0 0-12M15 15l6 6",
   people: "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M2 20c0-4 3-6 7-6s7 2 7 6M16 5.5a3.5 3.5 0 0 1 0 6.5M18 14.5c2.5.8 4 2.7 4 5.5",
   share: "M9 13l6 4M15 7l-6 4M6 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M18 3.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M18 15.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M5 11.5v1M12 11.5v1M19 11.5v1",
 };
 
 // A small picture on a button, whose name stands beside it in words.
@@ -38,7 +38,7 @@ const CHOICES = {
 
 export function Display({ chat }) {
   const [open, setOpen] = useState(false);
-  return html`<button class="own" onClick=${() => setOpen(true)}>Display</button>
+  return html`<button class="display" onClick=${() => setOpen(true)}>Display</button>
     ${open && html`<${Dialogue} title="Display" close=${() => setOpen(false)}>${Object.entries(CHOICES).map(([name, label]) => html`<p><label>
       <input type="checkbox" checked=${Boolean(chat.view[name])} onChange=${(event) => chat.like({ [name]: event.target.checked })} /> ${label}</label></p>`)}<//>`}`;
 }

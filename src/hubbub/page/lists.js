@@ -1,7 +1,8 @@
 // The rooms on one side, the people on the other.
-import { html, useEffect, useRef } from "./vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Own } from "./account.js";
-import { Display, Face } from "./display.js";
+import { Display, Face, Icon } from "./display.js";
+import { Person } from "./manage.js";
 import { Talk } from "./room.js";
 import { hue, roomNamed } from "./text.js";
 
@@ -77,12 +78,16 @@ export function People({ chat, room, close }) {
   const members = room instanceof Talk ? [room.nick, chat.nick] : room?.members ?? [], more = room?.more ?? 0;
   const sign = (nick) => (room.operators.includes(nick) ? "@" : ""); // an operator, as in nc and IRC
   const name = (nick) => html`<${Face} nick=${nick} /><span>${sign(nick)}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`;
+  const [whom, choose] = useState("");
+  const acts = !(room instanceof Talk) && room?.may.some((action) => action === "kick" || action === "set modes");
   const write = (nick) => { chat.show(chat.talks.with(nick, room.users.get(nick)).name); close(true); };
   return html`<aside class="people" aria-label="People in the room">
     <h2>People (${(members.length + more).toLocaleString()})</h2>
     <ul>${[...members].sort((a, b) => a.localeCompare(b)).map((nick) => html`<li key=${nick}>${nick === chat.nick || room instanceof Talk
       ? html`<span class=${hue(nick)}>${name(nick)}</span>`
-      : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`} onClick=${() => write(nick)}>${name(nick)}</button>`}</li>`)}
+      : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`} onClick=${() => write(nick)}>${name(nick)}</button>
+        ${acts && html`<button class="acts-on" aria-label=${`What to do with ${nick}`} title=${`What to do with ${nick}`} onClick=${() => choose(nick)}><${Icon} name="more" /></button>`}`}</li>`)}
       ${more > 0 && html`<li class="more" key=" more">and ${more.toLocaleString()} more</li>`}</ul>
+    ${whom && acts && html`<${Person} chat=${chat} room=${room} nick=${whom} close=${() => choose("")} write=${write} />`}
   </aside>`;
 }

@@ -63,7 +63,7 @@ function copy(event) {
     if (line.contains(range.startContainer)) part.setStart(range.startContainer, range.startOffset);
     if (line.contains(range.endContainer)) part.setEnd(range.endContainer, range.endOffset);
     const piece = part.cloneContents();
-    for (const unseen of piece.querySelectorAll(".hidden, .tools, .quote, .edited, .reactions, .refused, summary")) unseen.remove();
+    for (const unseen of piece.querySelectorAll(".hidden, .tools, .shut, .quote, .edited, .reactions, .refused, summary")) unseen.remove();
     for (const time of piece.querySelectorAll("time")) time.replaceWith(`[${time.textContent}]`);
     return piece.textContent.trimEnd();
   });
@@ -122,7 +122,7 @@ function lines(room, chat) {
   };
   const between = (node) => { flush(); out.push(node); last = null; };
   const tell = (before) => {
-    while (notices[0]?.after < before) between(html`<${Notice} key=${`n${notices[0].key}`} notice=${notices.shift()} />`);
+    while (notices[0]?.after < before) between(html`<${Notice} key=${`n${notices[0].key}`} chat=${chat} notice=${notices.shift()} />`);
   };
   for (const entry of room.entries) {
     if (MARKS.has(entry.kind)) continue;
@@ -152,8 +152,10 @@ function lines(room, chat) {
   return out;
 }
 
-function Notice({ notice }) {
-  return html`<li class=${notice.error ? "notice error" : "notice"}>${notice.lines.map((line, index) => html`${index ? "\n" : ""}<span dir="auto">${line}</span>`)}</li>`;
+// An answer of the server: nobody else sees it, and it can be closed.
+function Notice({ chat, notice }) {
+  return html`<li class=${notice.error ? "notice error" : "notice"}>${notice.lines.map((line, index) => html`${index ? "\n" : ""}<span dir="auto">${line}</span>`)}<button
+    class="shut" aria-label="Close this answer" title="Only you see this. Close it" onClick=${() => chat.close(notice)}></button></li>`;
 }
 
 const WAYS = { "join join": "joined", "leave leave": "left", "join leave": "came and went", "leave join": "left and came back" };

@@ -27,6 +27,8 @@ export class Room {
     this.members = [];
     this.more = 0; // members that are not listed
     this.operators = [];
+    this.may = []; // what the reader may do here, as far as that is not open to everybody
+    this.settings = {}; // of the room, by the names of /set
     this.users = new Map(); // ids of members by their names
     this.entries = []; // a stretch of the log: by seq, without a gap
     this.start = false; // it begins where the log does

@@ -3,9 +3,10 @@ import { LOST } from "./link.js";
 import { Room, SAID } from "./room.js";
 import { cut, mentions, timeOf, whenOf } from "./text.js";
 
-const KEYS = [
+export const KEYS = [
   ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up, Down", "Bring back what you said; in the messages, go to the next one."],
-  ["Tab", "Complete a name."], ["Shift+Enter", "Begin a new line."], ["Escape", "Go back to the message field."],
+  ["Tab", "Complete a name or a command."], ["Shift+Enter", "Begin a new line."], ["Escape", "Go back to the message field."],
+  ["?", "Show these keys."],
 ];
 const keysOf = (width) => ["", "Keys on this page:", ...KEYS.map(([key, what]) => `${key.padEnd(width)}${what}`)];
 
@@ -179,10 +180,12 @@ export const TOLD = {
 
   page(chat, message) { chat.answer(message); },
   done(chat, message) { chat.answer(message); },
+  settings(chat, message) { chat.answer(message); },
   clock(chat, { time }) { list(chat, [new Date(time * 1000).toString()]); },
   nick(chat, { nick }) { chat.nick = nick; chat.changed(); },
   invited(chat, { nick, room }) { chat.note([`${nick} invites you to ${room}. Type /join ${room}.`]); },
-  notice(chat, { lines }) {
+  notice(chat, { lines, label }) {
+    if (chat.answer({ label, lines })) return;
     const width = /^\S.*? {2,}/.exec(lines[0])?.[0].length;
     list(chat, chat.listed === "help" && lines.length > 1 ? [...lines, ...keysOf(width ?? 20)] : lines);
   },

@@ -1,6 +1,7 @@
 // The field in which the reader writes.
-import { html, useEffect, useRef } from "./vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { isSecret } from "./account.js";
+import { Offers, useCommands } from "./commands.js";
 import { Talk } from "./room.js";
 import { cut, folded } from "./text.js";
 
@@ -25,6 +26,8 @@ class Field {
     this.said = [];
     this.at = 0; // in what was said; behind it is what is typed now
     this.typed = "";
+    this.offers = []; // commands that begin with what is typed
+    this.changed = () => {}; // is called with the text
     this.round = null; // of a completion: {before, after, names, next, value}
   }
 
@@ -44,6 +47,13 @@ class Field {
   keep() {
     if (this.about?.edit) this.about.text = this.node.value; else this.chat.drafts[this.chat.current] = this.node.value;
     this.fit();
+    this.changed(this.node.value);
+  }
+
+  choose(name) {
+    this.put(`/${name} `);
+    this.node.focus();
+    return true;
   }
 
   open() {
@@ -118,7 +128,7 @@ class Field {
     if (event.key === "Escape") this.round = null; // and Tab leaves the field again
     const done =
       event.key === "Enter" && !event.shiftKey ? (this.say(), true)
-      : event.key === "Tab" && !event.shiftKey ? this.complete(room)
+      : event.key === "Tab" && !event.shiftKey ? (this.offers.length ? this.choose(this.offers[0].name) : this.complete(room))
       : event.key === "Escape" && this.about ? this.leave(event, room)
       : event.key === "ArrowUp" && !value.slice(0, at).includes("\n") ? this.up(room)
       : event.key === "ArrowDown" && !value.slice(at).includes("\n") ? this.recall(1)
@@ -136,7 +146,10 @@ class Field {
 
 export function Writer({ chat, room }) {
   const node = useRef(null), made = useRef(null);
+  const [typed, type] = useState("");
   made.current ??= new Field(chat);
+  made.current.changed = type;
+  made.current.offers = useCommands(chat, typed);
   const field = made.current, title = room?.title ?? "…", about = room?.about;
   const wants = about?.edit ? "Correct your message" : about ? `Reply to ${about.nick}` : `Message to ${title}`;
   useEffect(() => {
@@ -150,6 +163,7 @@ export function Writer({ chat, room }) {
   }, []);
   return html`${about && html`<${About} about=${about} end=${() => chat.acts.end(room)} />`}
     <form class="writer" onSubmit=${(event) => { event.preventDefault(); field.say(); }}>
+    <${Offers} found=${field.offers} choose=${(name) => field.choose(name)} />
     <label for="write" class="hidden">${wants}</label>
     <textarea id="write" ref=${node} rows="1" dir="auto" placeholder=${wants} aria-describedby=${about ? "about" : undefined} enterkeyhint="send" disabled=${!room}
       onKeyDown=${(event) => field.press(event, room)} onInput=${() => field.keep()}></textarea>
