@@ -18,6 +18,8 @@ SETTINGS = {  # of a room: how an operator of it makes it so, as IRC writes that
     "topic-lock": "+t",
     "full": "+l {}",
     "slow": "+d 1000",
+    "locked": "+L",
+    "announcements": "+A",
 }
 
 

@@ -64,6 +64,7 @@ class Look:
             Kind.PIN: f"{entry.nick} ^ {text_in(entry)}",
             Kind.UNPIN: f"{entry.nick} -^ {text_in(entry)}",
             Kind.HAND: f"{entry.nick} hand {text_in(entry).partition(' ')[0]}",
+            Kind.BRAKE: f"brake {text_in(entry)}",
             Kind.TURN: f"{entry.nick} turn {text_in(entry).partition('!')[0]}",
             Kind.ROOM_RENAMED: f"{entry.nick} ~ {text_in(entry)}",
             Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{text_in(entry)}",

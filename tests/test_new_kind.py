@@ -24,9 +24,10 @@ from hubbub.wire.line import encoder as line
 from hubbub.wire.web import frames
 
 SOURCE = Path(entries.__file__).parent.parent
-REGISTRIES = {  # that have a row for each kind; CONTRIBUTING.md names them, and model/room/state.py
+REGISTRIES = {  # that have a row for each kind; CONTRIBUTING.md names them
     "model/entries.py",
     "model/codec.py",
+    "model/room/state.py",
     "wire/line/encoder.py",
     "wire/irc/encoder.py",
     "cluster/nats/log/packed_entries.py",

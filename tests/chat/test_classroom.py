@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from doubles import House, Peer
@@ -235,3 +237,61 @@ def test_questions_are_bounded_and_need_a_text() -> None:
     assert len(house.hub.questions.of(room.id)) == questions.IN_ROOM and told(bo)[-1] == "list-full"
     house.hub.questions.note("elsewhere", [questions.Question(1, "Bo", "", "why?", 0.0)])
     assert house.hub.questions.of("elsewhere")
+
+
+# --- locked rooms, announcements, floods ------------------------------------------------------------------------------
+
+
+def test_only_operators_speak_in_a_locked_room() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, al, "tea", "/voice Bo", "/lock", "/lock")
+    assert told(al)[-1] == "Nothing has changed: that is already so"
+    house.forget()
+    typed(house, bo, "no", "/+", "/topic tea")
+    typed(house, al, "yes", "/unlock")
+    typed(house, cy, "thanks")
+    assert told(bo) == ["locked"] * 3 + ["Al: yes", "*** Al has unlocked the room ***", "Cy: thanks"]
+
+
+def test_everybody_reacts_to_announcements_and_only_operators_write_them() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, al, "tea at 4", "/set announcements on", "/mute Cy yes")
+    house.forget()
+    typed(house, bo, "when?", "/+", "/ask when?", "/hand")
+    typed(house, cy, "/+")
+    assert told(bo)[0] == "locked" and house.broker.of("ops")[-2].kind == "react"
+    assert told(cy) == ["muted"]
+    typed(house, al, "/lock")
+    typed(house, bo, "/-")
+    assert told(bo)[-1] == "locked"
+
+
+def test_room_rests_for_a_minute_after_too_many_messages() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    later: list[tuple[float, Callable[[], None]]] = []
+    house.hub.later = lambda seconds, call: later.append((seconds, call))
+    typed(house, al, "/set flood 3", "/set")
+    assert "flood: 3" in told(al)
+    typed(house, al, "1", "2", "3", "4", "5")
+    typed(house, bo, "1", "2")
+    house.now += 11
+    house.forget()
+    typed(house, bo, "3", "4", "5")
+    assert not later
+    typed(house, cy, "6", "7")
+    rests = "*** Too many messages came at once: for 60 s, only people chosen by the operators can speak here ***"
+    assert told(bo) == ["Cy: 6", rests] and told(cy)[-2:] == [rests, "moderated"]
+    typed(house, al, "8")
+    ((seconds, end),) = later
+    assert seconds == 60 and state(house).brake_ends == house.now + 60
+    house.now += 60
+    typed(house, bo, "9")
+    end()
+    house.settle()
+    assert told(cy) == ["Al: 8", "Bo: 9", "*** Everybody can speak here again ***"] and not state(house).brake_ends
+    end()
+    typed(house, al, "/set flood off", "/set flood many")
+    assert told(al)[-1] == "bad-value"
+    for number in range(9):
+        typed(house, bo, f"{number}")
+    assert told(bo)[-1:] != ["moderated"] and len(later) == 1

@@ -513,7 +513,7 @@ def test_settings() -> None:
     (settings,) = typed(house, al, "/set")
     assert isinstance(settings, Notice) and settings.lines == (
         "invite-only: off", "moderated: off", "members-only: off", "secret: on", "topic-lock: off", "key: set",
-        "limit: 5", "slow: 9", "operators: Al",
+        "limit: 5", "slow: 9", "locked: off", "announcements: off", "flood: off", "operators: Al",
     )  # fmt: skip
     bo.seen.clear()
     typed(house, al, "/set limit off", "/set key off", "/set slow 0", "/set secret no")
@@ -530,7 +530,7 @@ def test_settings_are_listed_with_what_one_may_do() -> None:
         found += [event for event in person.sees() if isinstance(event, SettingsListed)]
     settings = {
         "invite-only": False, "moderated": True, "members-only": True, "secret": False, "topic-lock": False,
-        "key": True, "limit": 0, "slow": 9,
+        "key": True, "limit": 0, "slow": 9, "locked": False, "announcements": False, "flood": 0,
     }  # fmt: skip
     assert of_al == [SettingsListed("ops", settings, list(moderation_commands.OFFERED))]
     assert of_bo == [SettingsListed("ops", settings, [Action.INVITE])]

@@ -300,7 +300,7 @@ def as_they_are(made: Rules) -> tuple[object, ...]:
     standing = {who: "".join(sorted(letters)) for who, letters in made.rights.items()}
     return (
         made.flags, made.key, made.limit, made.slow.seconds, made.lists, made.created, made.topic,
-        standing, list(made.hands.items()),
+        standing, list(made.hands.items()), made.flood, made.brake_ends,
     )  # fmt: skip
 
 
@@ -333,6 +333,7 @@ ENTRIES = st.one_of(
     st.tuples(st.just(Kind.LEAVE), st.just("")),
     st.tuples(st.just(Kind.HAND), st.builds("{} {}".format, st.sampled_from(["up", "down", "spoken"]), WHO)),
     st.tuples(st.just(Kind.TURN), WHO),
+    st.tuples(st.just(Kind.BRAKE), st.sampled_from(["0", "60", "x"])),
 )
 
 

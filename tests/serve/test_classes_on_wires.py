@@ -58,6 +58,19 @@ async def test_a_question_goes_through_an_operator() -> None:
         )
 
 
+@virtual_time
+async def test_a_locked_room_is_a_mode_on_irc() -> None:
+    async with irc_house() as house:
+        tess = await house.irc("Tess", join="#class")
+        ann = await house.nc("Ann", join="class")
+        assert told(await tess.ask("PRIVMSG #class :!lock"), "MODE")[0].params == ("#class", "+L")
+        await tess.ask("MODE #class +Af 5")
+        assert "lets only operators write here" in await ann.sync()
+        ann.say("no")
+        assert await ann.sync() == "Not sent: only operators of class can speak there right now.\n"
+        assert told(await tess.ask("MODE #class"), "324")[0].params[2:] == ("+nLAf", "5")
+
+
 async def test_hands_in_a_browser() -> None:
     async with asking() as web:
         tess, ann = await web.talk("Tess"), await web.talk("Ann")

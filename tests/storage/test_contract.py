@@ -97,6 +97,7 @@ async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> Non
         Kind.RENAME: ("Zoë",),
         Kind.MODE: (f"+o-k Zoë!{odd.replace(' ', '')} *", "+b x!*@* until=9"),
         Kind.HAND: ("up Zoë!~nc@a.nc", "down Zoë!~nc@a.nc", "spoken Zoë!"),
+        Kind.BRAKE: ("0", "60"),
         Kind.TURN: ("Zoë!~nc@a.nc",),
         Kind.KICK: (f"Zoë {odd}", "Zoë"),
         **dict.fromkeys((Kind.REDACT, Kind.UNPIN), (f"x-1.2~3 {odd}", "x-1.2~3")),

@@ -41,7 +41,16 @@ def test_every_use_of_a_wording_gives_all_its_fields() -> None:
                 given = {keyword.arg for keyword in call.keywords} - {"offer"}
                 assert given == fields_of(refusals.ALL[func.attr]), f"{path.name}:{call.lineno}"
     # These are chosen first and called through a variable.
-    chosen = {"SLOW_INVALID", "LIMIT_INVALID", "NAME_INVALID", "ROOM_INVALID", "NO_PROXY", "NO_SSH", "NOT_SPOKEN"}
+    chosen = {
+        "SLOW_INVALID",
+        "LIMIT_INVALID",
+        "FLOOD_INVALID",
+        "NAME_INVALID",
+        "ROOM_INVALID",
+        "NO_PROXY",
+        "NO_SSH",
+        "NOT_SPOKEN",
+    }
     assert used | chosen == set(refusals.ALL)
     assert not used & chosen
 
@@ -50,7 +59,7 @@ def test_every_use_of_a_wording_gives_all_its_fields() -> None:
 def test_sentence_is_complete(name: str) -> None:
     wording = refusals.ALL[name]
     text = wording(offer="x", **dict.fromkeys(fields_of(wording), 7)).text
-    assert text[0] == text[0].upper() or (text.startswith(("slow ", "limit ", "/")) and "{" not in text)
+    assert text[0] == text[0].upper() or (text.startswith(("slow ", "limit ", "flood ", "/")) and "{" not in text)
     assert text.endswith((".", "…", "KEY", "HOST:PORT", "7")), text
 
 

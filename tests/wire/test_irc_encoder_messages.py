@@ -6,6 +6,7 @@ import pytest
 
 from hubbub.model.entries import (
     Body,
+    Braked,
     Edited,
     Entry,
     HandMoved,
@@ -64,5 +65,7 @@ def test_pin_is_a_notice_and_a_turn_a_mode() -> None:
     assert lines(PLAIN, entry(Unpinned("x.1"))) == ["NOTICE #ops :Ann has taken a pin away"]
     assert lines(PLAIN, entry(HandMoved("up", "Ann!~nc@ann.nc"))) == []
     assert lines(PLAIN, entry(HandMoved("spoken", "Ann!~nc@ann.nc"))) == [f"{ANN} MODE #ops -v Ann"]
+    told = "Too many messages came at once: for 60 s, only people chosen by the operators can speak here"
+    assert lines(PLAIN, entry(Braked(60))) == [f"NOTICE #ops :{told}"]
     assert lines(PLAIN, entry(TurnGiven("Bo!~nc@bo.nc"))) == [f"{ANN} MODE #ops +v Bo"]
     assert Kind.PIN == entry(Pinned("x.1", "Bo: tea")).kind

@@ -11,6 +11,7 @@ from hubbub.model.client import Encoder
 from hubbub.model.entries import (
     KINDS,
     Body,
+    Braked,
     Edited,
     Entry,
     HandMoved,
@@ -318,6 +319,7 @@ def test_acts_on_messages_are_lines() -> None:
     assert shown(Unreacted("x.1", "👍"), quote=Quote("Bo", "tea\n4")) == '*** Al takes back 👍 (re Bo: "tea") ***\n'
     assert shown(Pinned("x.1", "Bo: tea")) == "*** Al has pinned a message of Bo: tea ***\n"
     assert shown(Unpinned("x.1")) == "*** Al has taken a pin away ***\n"
+    assert RAW.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", Braked(0))) == b"*** Everybody can speak here again ***\n"
     assert shown(TurnGiven("Bo!~nc@bo.nc")) == "*** Al lets Bo speak ***\n"
     assert shown(HandMoved("up", "Al!~nc@al.nc")) == shown(Said("tea")) == ""
     assert RAW.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", Reacted("x.1", "👍"))) == b""

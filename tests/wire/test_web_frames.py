@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from hubbub.model import reactions
 from hubbub.model.entries import (
     Body,
+    Braked,
     Edited,
     Entry,
     HandMoved,
@@ -360,6 +361,7 @@ def test_message_has_its_reactions_its_quote_and_whether_it_was_corrected() -> N
         (HandMoved("up", "Al!~nc@al.nc"), "raises a hand"),
         (HandMoved("waves", "Al!~nc@al.nc"), "waves"),
         (TurnGiven("Bo!~nc@bo.nc"), "lets Bo speak"),
+        (Braked(0), "(Everybody can speak here again)"),
     ],
 )
 def test_act_on_a_message_has_words(body: Body, words: str) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from hubbub.chat import hands
 from hubbub.chat.core import Core
 from hubbub.chat.delivery import NOBODY
+from hubbub.chat.flood import Brakes
 from hubbub.chat.mentions import Mentions
 from hubbub.chat.naming import Naming
 from hubbub.chat.private_log import PrivateLog
@@ -59,6 +60,7 @@ class Effects:
         self._naming = naming
         self._remote = remote
         self._reaction_notices = ReactionNotices(core)
+        self._brakes = Brakes(core)
         core.pipeline.deliver, core.pipeline.undo = self.stored, self.undo
         rooms.advance = self.advance
         # The effect of an entry on the session that published it, by kind.
@@ -132,6 +134,8 @@ class Effects:
             batch = self._core.delivery.fan_out(room, piece, own, _leaving(postings) if acts else NOBODY)
             for index in acts:
                 self._follow(room, batch, index)
+            if room.state.flood:
+                self._brakes.note(room, piece, postings)
             for index in acts:
                 posting = postings[index]
                 effect = self._own.get(type(posting.draft.body)) if posting else None

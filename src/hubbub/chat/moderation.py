@@ -100,7 +100,7 @@ def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
             raise refusals.KEY_COLON()
         return Step(change, letter, param if rules.accepts_key(param) else rules.key, param)
     if LETTERS[letter].parameter:
-        return _number(change, rules.limit if letter == "l" else rules.slow.seconds)
+        return _number(change, {"l": rules.limit, "d": rules.slow.seconds, "f": rules.flood}[letter])
     return Step(ModeChange(on, letter, ""), letter, letter in rules.flags, on)
 
 
@@ -126,13 +126,15 @@ def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
     return Step(ModeChange(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
 
 
+_NUMBER_INVALID = {"l": refusals.LIMIT_INVALID, "d": refusals.SLOW_INVALID, "f": refusals.FLOOD_INVALID}
+
+
 def _number(change: ModeChange, now: int) -> Step:
     on, letter, param = change
     if not on:
         return Step(ModeChange(False, letter, ""), letter, now, 0)
     if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
-        wording = refusals.SLOW_INVALID if letter == "d" else refusals.LIMIT_INVALID
-        raise wording(limit=MAX_NUMBER)
+        raise _NUMBER_INVALID[letter](limit=MAX_NUMBER)
     number = int(param[:9])
     return Step(ModeChange(True, letter, str(number)), letter, now, number)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from hubbub.errors import Refused
 from hubbub.model.account import is_account
 from hubbub.model.conversation import is_conversation, parties_of
-from hubbub.model.room.modes import SECRET
+from hubbub.model.room.modes import QUIET, SECRET
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 
@@ -92,7 +92,8 @@ def members_speak_freely(state: RoomState) -> bool:
 
     Nobody has a turn to speak then, either.
     """
-    return not ("m" in state.flags or state.slow.seconds or state.lists.bans or state.hands)
+    is_quiet = state.brake_ends or not state.flags.isdisjoint(QUIET)
+    return not (is_quiet or state.slow.seconds or state.lists.bans or state.hands)
 
 
 def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Refused | None:
@@ -142,6 +143,9 @@ _SEEING = frozenset(
         Action.SEE_MASKS,
     }
 )
+
+
+_LOCKS = frozenset("LA")  # mode letters that let only operators speak
 
 
 def _is_member(viewer: Viewer, state: RoomState) -> bool:
@@ -224,7 +228,7 @@ def _from_outside(viewer: Viewer, state: RoomState) -> Refused | None:
     if _is_member(viewer, state):
         return None
     room = state.name
-    if state.closed or "m" in state.flags or _is_silenced(viewer, state):
+    if state.closed or not state.flags.isdisjoint(QUIET) or _is_silenced(viewer, state):
         return refusals.OUTSIDER(room=room)
     if state.members_only:
         return refusals.MEMBERS_ONLY(room=room)
@@ -232,12 +236,23 @@ def _from_outside(viewer: Viewer, state: RoomState) -> Refused | None:
 
 
 def _has_a_voice(viewer: Viewer, state: RoomState) -> Refused | None:
+    if not state.flags.isdisjoint(_LOCKS) and not _is_operator(viewer, state):
+        return refusals.ROOM_LOCKED(room=state.name)
     if viewer.operator or _rights(viewer, state):
         return None
     room = state.name
     if "m" in state.flags:
         return refusals.MODERATED(room=room)
+    if state.brake_ends > viewer.now:
+        return refusals.RESTING(room=room, wait=state.brake_ends - viewer.now)
     return _is_not_muted(viewer, state)
+
+
+def _may_react(viewer: Viewer, state: RoomState) -> Refused | None:
+    """Let everybody react where only operators write."""
+    if "A" in state.flags and "L" not in state.flags:
+        return _is_not_muted(viewer, state)
+    return _has_a_voice(viewer, state)
 
 
 def _is_not_muted(viewer: Viewer, state: RoomState) -> Refused | None:
@@ -306,7 +321,7 @@ _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.REDACT: (_is_inside, _may_take_back),
     Action.REDACT_OWN: (_is_inside,),
     Action.EDIT: (_is_inside, _has_a_voice),
-    Action.REACT: (_is_inside, _has_a_voice),
+    Action.REACT: (_is_inside, _may_react),
     Action.RAISE_HAND: (_is_inside, _is_not_muted),
     Action.ASK: (_is_inside, _is_not_muted),
     Action.PIN: (_is_inside, _rules_the_room),

@@ -10,6 +10,7 @@ Only this module knows that form: a kind, one text and the tags. The text depend
 - a correction, a reaction, a pin, and the end of one: the id of the message, a space and the new text, the reaction, or
   the author with the beginning of the text.
 - a raised or lowered hand: `up`, `down` or `spoken`, a space and the user as `nick!host`; a turn to speak: the user.
+- a brake: the number of its seconds, 0 at its end.
 
 Every text is written again as it was read. A kind that this version does not know becomes Unknown.
 """
@@ -24,6 +25,7 @@ from msgspec.structs import replace
 from hubbub.model.entries import (
     SAID,
     Body,
+    Braked,
     Edited,
     Entry,
     Ephemeral,
@@ -54,7 +56,19 @@ _UNTIL = "until="
 # The attributes and calls of an enumeration are slow.
 _STYLES = {kind.value: kind for kind in SAID}
 _NAMES = {kind: kind.value for kind in SAID}
-_Sourced = ModesChanged | Kicked | Redacted | RoomRenamed | Edited | Reacted | Unreacted | Pinned | Unpinned | HandMoved
+_Sourced = (
+    ModesChanged
+    | Kicked
+    | Redacted
+    | RoomRenamed
+    | Edited
+    | Reacted
+    | Unreacted
+    | Pinned
+    | Unpinned
+    | HandMoved
+    | Braked
+)
 
 
 class Record(NamedTuple):
@@ -154,6 +168,7 @@ _TEXTS: dict[type[Body], Callable[[Any], str]] = {
     Unpinned: lambda body: _pair(body.target, body.reason),
     HandMoved: lambda body: _pair(body.step, body.who),
     TurnGiven: lambda body: body.who,
+    Braked: lambda body: str(body.seconds),
     Erased: lambda body: "",
     Unknown: lambda body: "",
     Ephemeral: lambda body: _pair(body.verb, body.text),
@@ -186,6 +201,13 @@ def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, s
             return replace(_BODIES[kind](text), user=user), left
     read = _BODIES.get(kind)
     return (read(text) if read else Unknown(kind, text)), tags
+
+
+def _braked(text: str) -> Body:
+    if not text:
+        return Unknown(Kind.BRAKE, text)
+    seconds = modes.number(text)
+    return Braked(seconds, "" if str(seconds) == text else text)
 
 
 def _without_own(tags: str, own: Sequence[str]) -> str:
@@ -229,6 +251,7 @@ _BODIES: dict[str, Callable[[str], Body]] = {
     Kind.UNPIN: _two(Unpinned),
     Kind.HAND: _two(HandMoved),
     Kind.TURN: TurnGiven,
+    Kind.BRAKE: lambda text: _braked(text),
     Kind.REDACTED: lambda text: Erased(),
     Kind.EPHEMERAL: lambda text: Ephemeral(*text.partition(" ")[::2]),
 }

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     UNPIN = "unpin"
     HAND = "hand"
     TURN = "turn"
+    BRAKE = "brake"
     REDACTED = "gone"  # a message after its redaction
     UNKNOWN = "unknown"  # written by a newer version
     EPHEMERAL = "signal"  # not stored, such as a typing notice
@@ -198,6 +199,16 @@ class TurnGiven(Body, frozen=True, gc=False):
     who: str
 
 
+class Braked(Body, frozen=True, gc=False):
+    """Too many messages came at once: for `seconds`, only those with a voice speak. 0 seconds: everybody speaks again.
+
+    `source` is as in ModesChanged.
+    """
+
+    seconds: int
+    source: str = ""
+
+
 class RoomRenamed(Body, frozen=True, gc=False):
     """The room has the new name `to`."""
 
@@ -240,6 +251,7 @@ KINDS: dict[type[Body], Kind] = {
     Unpinned: Kind.UNPIN,
     HandMoved: Kind.HAND,
     TurnGiven: Kind.TURN,
+    Braked: Kind.BRAKE,
     Erased: Kind.REDACTED,
     Unknown: Kind.UNKNOWN,
     Ephemeral: Kind.EPHEMERAL,

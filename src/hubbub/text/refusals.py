@@ -84,6 +84,8 @@ MODERATED = Wording(
     "moderated",
     "Not sent: only people chosen by the room's operators can speak in {room} right now. Type /hand to ask for a turn.",
 )
+ROOM_LOCKED = Wording("locked", "Not sent: only operators of {room} can speak there right now.")
+RESTING = Wording("moderated", "Not sent: there were too many messages in {room} at once; wait {wait:.0f} s.")
 HANDS_FULL = Wording("list-full", "There are {limit} raised hands already.")
 QUESTIONS_FULL = Wording("list-full", "There are {limit} open questions already.")
 NO_SUCH_QUESTION = Wording("no-such-message", "There is no such question here.")
@@ -128,6 +130,7 @@ KEY_COLON = Wording("bad-value", "A key can't begin with a colon.")
 MASK_TOO_LONG = Wording("bad-value", "A mask has at most {limit} characters.")
 NETWORK_MASK = Wording("bad-value", "Only server operators can ban networks. Type a whole address, a cloak or a name.")
 SLOW_INVALID = Wording("bad-value", "slow takes a number of seconds (1 to {limit}), or off.")
+FLOOD_INVALID = Wording("bad-value", "flood takes a number of messages in 10 s (1 to {limit}), or off.")
 LIMIT_INVALID = Wording("bad-value", "limit takes a number of people (1 to {limit}), or off.")
 LIST_FULL = Wording("list-full", "There are {limit} masks in that list already.")
 NOTHING_TO_UNDO = Wording("nothing-to-undo", "There is nothing to undo.")

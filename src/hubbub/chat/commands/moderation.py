@@ -57,6 +57,9 @@ SETTINGS = {
     "key": "k",
     "limit": "l",
     "slow": "d",
+    "locked": "L",
+    "announcements": "A",
+    "flood": "f",
 }
 ON, OFF = ("on", "yes", "1"), ("off", "no", "0", "")
 _DURATION = re.compile(r"(\d{1,4})([mhd])")
@@ -89,6 +92,10 @@ def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
         change_modes(hub, session, [ModeChange(on, letter, name)])
 
     return run
+
+
+def _lock(on: bool) -> Callable[[Hub, Session, str], None]:
+    return lambda hub, session, _: change_modes(hub, session, [ModeChange(on, "L", "")])
 
 
 def _founder(hub: Hub, session: Session, name: str) -> None:
@@ -257,7 +264,12 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
 
 def _settings(room: Room, session: Session) -> list[str]:
     rules = room.state
-    values = {"k": "set" if rules.key else "off", "l": str(rules.limit or "off"), "d": str(rules.slow.seconds or "off")}
+    values = {
+        "k": "set" if rules.key else "off",
+        "l": str(rules.limit or "off"),
+        "d": str(rules.slow.seconds or "off"),
+        "f": str(rules.flood or "off"),
+    }
     lines = [
         f"{name}: {values.get(letter) or ('on' if letter in rules.flags else 'off')}"
         for name, letter in SETTINGS.items()
@@ -275,7 +287,12 @@ def list_settings(hub: Hub, session: Session, name: str) -> None:
     """Reply with the settings of a room, and the actions that the session may do there. Raises Refused."""
     room = hub.rooms.of(session, name)
     rules, viewer = room.state, hub.viewer(session)
-    values: dict[str, bool | int] = {"k": bool(rules.key), "l": rules.limit or 0, "d": int(rules.slow.seconds)}
+    values: dict[str, bool | int] = {
+        "k": bool(rules.key),
+        "l": rules.limit or 0,
+        "d": int(rules.slow.seconds),
+        "f": rules.flood,
+    }
     settings = {name: values.get(letter, letter in rules.flags) for name, letter in SETTINGS.items()}
     allowed = [action for action in OFFERED if not may(viewer, action, rules)]
     hub.reply(session, SettingsListed(room.name, settings, allowed))
@@ -315,6 +332,8 @@ ROWS = (
     _row("bans", "", "List bans and mutes.", _bans),
     _row("invite", "NAME", "Invite somebody to the room.", _invite),
     _row("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
+    _row("lock", "", "Let only operators speak here.", _lock(True)),
+    _row("unlock", "", "Let people speak here again.", _lock(False)),
     _row("rename", "ROOM", "Give the room another name.", _rename),
     _row("oper", "NAME PASSWORD", "Log in as a server operator.", _oper),
 )

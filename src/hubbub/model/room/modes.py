@@ -34,17 +34,22 @@ LETTERS = {
     "k": ModeLetter("always", "has set a key", "has removed the key"),
     "l": ModeLetter("set", "has limited the room to {} members", "has removed the limit of members"),
     "d": ModeLetter("set", "has switched slow mode on: a message every {} s", "has switched slow mode off"),
+    "f": ModeLetter("set", "lets the room rest after {} messages in 10 s", "no longer lets the room rest"),
     "i": ModeLetter("", "has made the room invite-only", "has opened the room to everybody"),
     "m": ModeLetter("", "has made the room moderated", "lets everybody here speak"),
     "n": ModeLetter("", "has closed the room to messages from outside", "has opened the room to messages from outside"),
     "R": ModeLetter("", "lets only people with an account join", "lets people without an account join"),
     "s": ModeLetter("", "has made the room secret", "has made the room public"),
     "t": ModeLetter("", "has locked the topic", "has unlocked the topic"),
+    # Not even those with a voice speak in a locked room, so this is no second meaning of m.
+    "L": ModeLetter("", "has locked the room: only operators can speak", "has unlocked the room"),
+    "A": ModeLetter("", "lets only operators write here, and everybody react", "lets everybody write here"),
     "C": ModeLetter("", "has forbidden client commands (CTCP)", "has allowed client commands (CTCP)"),
 }
 HANDS = {"up": "raises a hand", "down": "lowers the hand", "spoken": "has spoken"}  # the steps of HandMoved, in words
 PREFIXES = {"o": "@", "v": "+"}  # the highest first
 CLOSED = "kis"  # letters that let only members read the room
+QUIET = frozenset("mLA")  # letters that let not every member speak
 SECRET = "s"
 SHOWN_KEY = "*"  # shown in place of a key
 
@@ -106,6 +111,13 @@ def _shown(change: ModeChange) -> str:
     if change.letter in LISTS:
         return mask_targets.shown(change.param)
     return SHOWN_KEY if change.letter == "k" and change.param else change.param
+
+
+def rest(seconds: int) -> str:
+    """Return in words that a room rests for some seconds, or no longer."""
+    if not seconds:
+        return "Everybody can speak here again"
+    return f"Too many messages came at once: for {seconds} s, only people chosen by the operators can speak here"
 
 
 def describe(changes: Iterable[ModeChange]) -> str:

@@ -19,6 +19,7 @@ from hubbub.model import reactions
 from hubbub.model.account import is_account
 from hubbub.model.entries import (
     Body,
+    Braked,
     Edited,
     Entry,
     Erased,
@@ -51,6 +52,7 @@ from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 
 MAX_PINS = 10  # messages that are pinned to a room; beyond it the oldest is dropped
 MAX_HANDS = 200  # raised hands and turns to speak in a room; beyond it a hand stays down
+MAX_BRAKE = 3600  # longest time that a room rests, in seconds
 MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
 # Bounds of a list of masks. The hub refuses a mask before (text/bounds.py), so that only other programs can reach them.
 MAX_MASKS = 400
@@ -139,10 +141,10 @@ def pin_text(nick: str, text: str) -> str:
 
 
 Holder = tuple[str, str]  # under which a user's rights are remembered: the folded nick, and the host
-# A part of the state: a mode letter with its subject, "join" or "topic" with "", "pin" with the id of a message, or
-# "hand" with a holder.
+# A part of the state: a mode letter with its subject, "join", "topic" or "brake" with "", "pin" with the id of a
+# message, or "hand" with a holder.
 Part = tuple[str, str]
-_JOIN, _TOPIC = ("join", ""), ("topic", "")
+_JOIN, _TOPIC, _BRAKE = ("join", ""), ("topic", ""), ("brake", "")
 
 
 class RoomState:
@@ -156,8 +158,8 @@ class RoomState:
     """
 
     __slots__ = (
-        "_made", "_opener", "_sources", "created", "flags", "hands", "id", "key", "known_key", "limit", "lists",
-        "members", "name", "pins", "rights", "slow", "status", "topic", "touched",
+        "_made", "_opener", "_sources", "brake_ends", "created", "flags", "flood", "hands", "id", "key", "known_key",
+        "limit", "lists", "members", "name", "pins", "rights", "slow", "status", "topic", "touched",
     )  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[Entry] = (), id: str = "") -> None:
@@ -170,6 +172,8 @@ class RoomState:
         self.known_key = ""  # in plain text, if a user typed it since the room was loaded
         self.limit = 0  # members; 0: any number
         self.slow = SlowMode()
+        self.flood = 0  # messages in 10 s, with the next of which the room rests; 0: any number
+        self.brake_ends = 0.0  # epoch seconds: until then the room rests; 0 if it does not
         self.lists = MaskLists()
         self.created = 0.0  # epoch seconds
         self.pins: dict[str, Pin] = {}  # by the ids of the messages, the oldest first
@@ -294,6 +298,13 @@ class RoomState:
             self._bound_rights()
         return True
 
+    def _braked(self, entry: Entry, body: Braked) -> bool:
+        self.brake_ends = entry.time + min(body.seconds, MAX_BRAKE) if body.seconds else 0.0
+        self._drop(_BRAKE)
+        if body.seconds:
+            self._keep(_BRAKE, entry, None)
+        return True
+
     def _left(self, entry: Entry, body: Left) -> bool:
         return bool(self.hands) and self._lower((key_of(entry.nick), entry.host))
 
@@ -364,16 +375,22 @@ class RoomState:
                 self.lists.remove(letter, param)
         elif letter == "k":
             self.key, self.known_key = (param, "") if on else ("", "")
-        elif letter == "l":
-            self.limit = modes.number(param) if on else 0
-        elif letter == "d":
-            self.slow.set(modes.number(param) if on else 0)
+        elif letter in LETTERS and LETTERS[letter].parameter:
+            self._set_number(letter, modes.number(param) if on else 0)
         elif on:
             self.flags.add(letter)
         else:
             self.flags.discard(letter)
             for holder in [one for one, turn in self.hands.items() if not turn] if letter == "m" else ():
                 self._lower(holder)
+
+    def _set_number(self, letter: str, number: int) -> None:
+        if letter == "l":
+            self.limit = number
+        elif letter == "f":
+            self.flood = number
+        else:
+            self.slow.set(number)
 
     def _promote(self, change: ModeChange) -> None:
         nick, _, host = change.param.partition("!")
@@ -390,6 +407,7 @@ class RoomState:
         Left: _left,
         HandMoved: _hand_moved,
         TurnGiven: _turn_given,
+        Braked: _braked,
         ModesChanged: _modes_changed,
         RoomRenamed: _room_renamed,
         Pinned: _pinned,
@@ -557,7 +575,12 @@ class RoomState:
         """
         changes = [ModeChange(True, letter, "") for letter in LETTERS if letter in self.flags]
         key = (self.known_key if shows_key else "") or SHOWN_KEY
-        for letter, value in (("k", key if self.key else ""), ("l", self.limit or ""), ("d", self.slow.seconds or "")):
+        for letter, value in (
+            ("k", key if self.key else ""),
+            ("l", self.limit or ""),
+            ("d", self.slow.seconds or ""),
+            ("f", self.flood or ""),
+        ):
             if value:
                 changes.append(ModeChange(True, letter, str(value)))
         return " ".join(modes.write(changes)) if changes else "+"

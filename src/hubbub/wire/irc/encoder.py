@@ -14,6 +14,7 @@ from hubbub.model.account import is_account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import (
     Body,
+    Braked,
     Edited,
     Entry,
     Ephemeral,
@@ -36,7 +37,7 @@ from hubbub.model.entries import (
     Unpinned,
     Unreacted,
 )
-from hubbub.model.room.modes import PREFIXES, write
+from hubbub.model.room.modes import PREFIXES, rest, write
 from hubbub.text import formatting
 from hubbub.text.formatting import Code
 from hubbub.text.tags import CUT, REACT, UNREACT, escape, join, reply_to, shown, value, without
@@ -352,6 +353,7 @@ _OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
     ),
     Unpinned: lambda form, entry, body: line("", "NOTICE", channel(entry.room), f"{entry.nick} has taken a pin away"),
     HandMoved: lambda form, entry, body: _voice(entry, "-v", body.who) if body.step == "spoken" else b"",
+    Braked: lambda form, entry, body: line("", "NOTICE", channel(entry.room), rest(body.seconds)),
     TurnGiven: lambda form, entry, body: _voice(entry, "+v", body.who),
     RoomRenamed: IrcEncoder._move,
     Erased: lambda form, entry, body: b"",

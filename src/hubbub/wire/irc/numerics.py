@@ -85,7 +85,7 @@ TEXTS = {
 NOTICE = 0
 _UNNUMBERED = (
     "account-closed argument-invalid argument-missing argument-too-long bad-frame bad-value "
-    "body-broken body-invalid broker busy cannot-rename charset-unknown closed hidden line-too-long "
+    "body-broken body-invalid broker busy cannot-rename charset-unknown closed hidden line-too-long locked "
     "logged-in-already method name-in-use named-already no-name no-such-command no-such-message no-such-setting "
     "not-a-room not-accepted not-confirmed not-encrypted not-found not-known not-logged-in not-reading not-stored "
     "not-yours nothing-to-undo number-invalid query-invalid registration-closed somebody-else text-too-long "

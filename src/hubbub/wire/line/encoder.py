@@ -11,6 +11,7 @@ from hubbub.model.client import Encoder
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
     Body,
+    Braked,
     Edited,
     Entry,
     Ephemeral,
@@ -59,7 +60,7 @@ from hubbub.model.events import (
     RoomsListed,
     SettingsListed,
 )
-from hubbub.model.room.modes import HANDS, describe
+from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.names import LOBBY
 from hubbub.text.tags import EDITED, reply_to
 from hubbub.text.timeparse import shown_time
@@ -145,6 +146,7 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
     Unpinned: lambda entry, body: f"*** {entry.nick} has taken a pin away ***",
     HandMoved: lambda entry, body: f"*** {entry.nick} {HANDS.get(body.step, body.step)} ***",
     TurnGiven: lambda entry, body: f"*** {entry.nick} lets {body.who.partition('!')[0]} speak ***",
+    Braked: lambda entry, body: notice(rest(body.seconds)),
     Erased: _nothing,
     Unknown: _nothing,
     Ephemeral: _nothing,

@@ -14,6 +14,7 @@ from hubbub.model.client import Encoder
 from hubbub.model.codec import shown_record, text_of
 from hubbub.model.entries import (
     Body,
+    Braked,
     Edited,
     Entry,
     Ephemeral,
@@ -59,7 +60,7 @@ from hubbub.model.events import (
     SettingsListed,
 )
 from hubbub.model.queries import LogPage
-from hubbub.model.room.modes import HANDS, describe
+from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
 from hubbub.text.tags import EDITED, reply_to
@@ -474,6 +475,7 @@ _WORDS: dict[type[Body], Callable[[Any], str]] = {
     Pinned: lambda body: f"has pinned a message of {body.text}",
     Unpinned: lambda body: "has taken a pin away",
     HandMoved: lambda body: HANDS.get(body.step, body.step),
+    Braked: lambda body: f"({rest(body.seconds)})",
     TurnGiven: lambda body: f"lets {body.who.partition('!')[0]} speak",
 }
 

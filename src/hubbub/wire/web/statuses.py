@@ -10,7 +10,7 @@ _BAD_REQUESTS = (
     "cannot-rename invite-only line-too-long list-full logged-in-already moderated muted name-in-use name-invalid "
     "name-kept named-already no-name no-such-command no-such-message no-such-name no-such-setting no-text "
     "not-a-room not-allowed not-in-room not-operator not-reading not-there not-yours nothing-to-undo "
-    "nobody-waits "
+    "locked nobody-waits "
     "number-invalid query-invalid room-full room-invalid slow-mode somebody-else there-already time-invalid "
     "too-late too-long too-many-rooms too-many-tokens too-many-words topic-too-long value-invalid weak-password"
 )

@@ -189,6 +189,7 @@ _TEXTS: dict[str, Callable[[str], str | None]] = {
     Kind.UNPIN: _about(reason_of),
     Kind.HAND: _hand,
     Kind.TURN: _who,
+    Kind.BRAKE: lambda text: text if text.isascii() and text.isdigit() and len(text) < 10 else None,
     Kind.REDACTED: lambda text: "",
     Kind.EPHEMERAL: lambda text: None,  # no log has such an entry
 }

@@ -24,7 +24,8 @@ from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS
 
-COMMANDS_IN_CHANNELS = frozenset(row.name for row in classroom.ROWS)  # as a message with a `!` before it
+# The slash commands that are also messages with a `!` before them.
+COMMANDS_IN_CHANNELS = frozenset({"lock", "unlock", *(row.name for row in classroom.ROWS)})
 TARGETS = 4  # maximum number of targets of one message
 # Commands of other wires: a client sends one as a message if a space stands before it.
 _WITH_PASSWORD = re.compile(r"\s*/(?:(?:un)?register|login|password)\s+\S", re.IGNORECASE)

@@ -31,7 +31,7 @@ def isupport(client: IrcClient) -> None:
         "BOT=B",
         "CASEMAPPING=ascii",
         f"CHANLIMIT=#:{settings.max_rooms}",
-        f"CHANMODES={LISTS},k,dl,{simple}",
+        f"CHANMODES={LISTS},k,dfl,{simple}",
         f"CHANNELLEN={bounds.NAME_CHARS + 1}",
         "CHANTYPES=#",
         f"CHATHISTORY={history.HISTORY}",
