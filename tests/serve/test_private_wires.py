@@ -217,6 +217,39 @@ def test_a_private_message_is_corrected_and_reacted_to_on_every_wire(serve: Call
     phone.sock.close()
 
 
+def test_irc_gives_nothing_of_a_conversation_of_others_for_forged_targets_and_ids(
+    serve: Callable[..., InThread],
+) -> None:
+    place = serve("--no-limits")
+    ann, bo, _ = registered(place, "Ann"), registered(place, "Bo"), registered(place, "Cy")
+    other = irc(place, "Ann", "batch", "message-tags", "echo-message", "draft/chathistory")
+    other.sync()
+    other.say("PRIVMSG Bo :secret")
+    (said,) = [line for line in other.sync() if line.verb == "PRIVMSG"]
+    bo.skips_to(b"Ann (private): secret\n")
+    caps = ("batch", "message-tags", "draft/chathistory", "draft/read-marker", "draft/message-redaction")
+    spy = irc(place, "Cy", *caps, "echo-message")
+    spy.sync()
+    id, leaked = said.tags["msgid"], []
+    talk = "@" + "+".join(sorted(("0" * 22, "1" * 22)))
+    for target in (talk, talk[1:], "@Ann", "#@Ann", "Ann~1", "\u0410nn", "x" * 400, "Ann", "Bo", "#lobby"):
+        for request in (f"LATEST {target} * 10", f"AROUND {target} msgid={id} 10", f"BEFORE {target} msgid={id} 10"):
+            spy.say(f"CHATHISTORY {request}")
+        spy.say(
+            f"REDACT {target} {id}", f"@+reply={id};+draft/react=x TAGMSG {target}",
+            f"MARKREAD {target} timestamp=2026-11-30T00:00:00.000Z",
+        )  # fmt: skip
+        leaked += [line for line in spy.sync() if "secret" in line.params[-1:] or line.tags.get("msgid") == id]
+    assert leaked == []
+    bo.say("/history Ann")
+    bo.skips_to(b"Ann (private): secret\n")
+    assert b"reacts" not in bo.seen
+    ann.say("/search secret")
+    ann.skips_to(b"Ann -> Bo (private): secret\n")
+    for one in (other, spy):
+        one.sock.close()
+
+
 def test_guests_are_refused_on_every_wire(serve: Callable[..., InThread]) -> None:
     place = serve("--no-limits")
     ann = registered(place, "Ann")
