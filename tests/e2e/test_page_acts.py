@@ -458,3 +458,30 @@ def test_answer_is_sent_when_the_connection_is_back(server: Server, enter: Enter
     cable.mend()
     expect(said(page).last.locator(".quote")).to_have_text("In reply to Bob anybody?")
     expect(said(page)).to_have_count(2)
+
+
+def test_pages_that_are_older_than_a_change_are_changed_as_well(server: Server, door: Enter) -> None:
+    """A page of the log may be read before a change, and come behind it."""
+    page = door(server)
+    entries = page.evaluate(
+        """async () => {
+            const { Room } = await import("/page/room.js");
+            const room = new Room("ops"), by = { nick: "Bob", time: 0 };
+            const act = (seq, kind, text) => {
+                const grown = room.grow([{ ...by, seq, id: `x.${seq}`, kind, text }]);
+                grown.forEach((one) => room.apply(one));
+            };
+            act(10, "edit", "x.1 new");
+            act(11, "react", "x.1 +1");
+            act(12, "unreact", "x.1 +1");
+            act(13, "react", "x.1 tea");
+            act(14, "redact", "x.2");
+            const said = (seq, text, more) => ({ ...by, seq, id: `x.${seq}`, kind: "message", text, ...more });
+            const page = [said(1, "old"), said(2, "slip"), said(3, "yes", { re: "x.1" })];
+            room.mergeBefore({ entries: page, more: false });
+            return room.entries.filter(({ kind }) => kind === "message");
+        }"""
+    )
+    first, reply = entries
+    assert (first["text"], first["edited"], first["reactions"]) == ("new", True, {"tea": ["Bob"]})
+    assert reply["quote"]["text"] == "new"

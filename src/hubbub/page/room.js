@@ -93,6 +93,7 @@ export class Room {
     this.seq = Math.max(this.seq, this.entries.at(-1)?.seq ?? 0);
     // A page may have been read before a change that came before the page.
     for (const entry of this.marks) this.mark(entry);
+    this.entries = this.quoting(this.entries);
   }
 
   mergeBefore({ entries, more }) {
@@ -171,8 +172,10 @@ export class Room {
 
   // Entries with the messages that they answer, if the server has not sent these and they are at hand.
   quoting(fresh) {
+    if (!fresh.some(({ re, quote }) => re && !quote)) return fresh;
+    const known = new Map([...this.entries, ...fresh].map((entry) => [entry.id, entry]));
     return fresh.map((entry) => {
-      const quote = entry.re && !entry.quote && [...this.entries, ...fresh].find(({ id }) => id === entry.re);
+      const quote = entry.re && !entry.quote && known.get(entry.re);
       return quote ? { ...entry, quote } : entry;
     });
   }
