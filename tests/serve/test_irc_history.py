@@ -90,6 +90,23 @@ def test_search(come: Town) -> None:
         assert fits(answer, "FAIL", "SEARCH", "INVALID_PARAMS", ANY, "Invalid parameters"), request
 
 
+def test_ignored_people_are_not_read(come: Town) -> None:
+    alice = come("alice", *HISTORY, "soju.im/search", join="#log")
+    bob = come("bob", *HISTORY, join="#log")
+    (notice,) = alice.ask("IGNORE Bob")
+    assert fits(notice, "NOTICE", "alice", re.compile("You ignore bob now.*"))
+    (mine, _) = said = [say(alice, "PRIVMSG #log :mine"), say(bob, "PRIVMSG #log :his")]
+    bob.ask("PRIVMSG alice :psst")
+    bob.ask("@+draft/react=x;+reply=" + mine.tags["msgid"] + " TAGMSG #log")
+    assert alice.sync() == []
+    assert same(read(alice, "LATEST #log * 20", said)) == same([mine])
+    assert same(batch(alice.ask("SEARCH :in=#log"), "soju.im/search")) == same([mine])
+    assert len(read(bob, "LATEST #log * 20", said)) == 2
+    only(alice.ask("UNIGNORE bob"), "NOTICE", "alice", ANY)
+    assert len(read(alice, "LATEST #log * 20", said)) == 2
+    assert alice.ask("UNIGNORE bob")
+
+
 @pytest.mark.parametrize("kind", ["msgid", "timestamp"])
 def test_history_with_events(come: Town, kind: str) -> None:
     alice = come("alice", *EVENTS, join="#log")

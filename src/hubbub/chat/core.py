@@ -28,6 +28,7 @@ from hubbub.model.account import Account
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
+from hubbub.model.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
@@ -286,7 +287,8 @@ class Core:
         def current(result: LogPage | RoomList | BrokerError) -> None:
             """Apply the newest redactions: the result may have waited until the session took bytes again."""
             if isinstance(result, LogPage):
-                result = replace(result, entries=self.redactions.apply(result.entries))
+                entries = shown(session.ignored, self.redactions.apply(result.entries))
+                result = replace(result, entries=entries)
             answer(result)
 
         session.queue(Operation("query", start=partial(self.read, query), answer=current))

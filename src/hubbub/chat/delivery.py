@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from hubbub.chat.room import CommittedBatch, Cursor, slices
-from hubbub.chat.session import Room, Session
+from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
 from hubbub.model.client import Send
 from hubbub.model.entries import Entry, Left, NickChanged, Said
+from hubbub.model.ignoring import Ignored, hides
 from hubbub.model.queries import After, AllRooms, LogPage, LogQuery, OpenedRoom
 from hubbub.model.viewer import SYSTEM
 
@@ -81,6 +82,8 @@ class Delivery:
         self._aged = 0  # batches in `_recent` since before the last `expire`
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # sessions that miss entries, and their positions
         self.delivered = 0  # entries times members, since the start
+        # The users of this node who ignore somebody, with these people.
+        self.ignorers: dict[User, Sequence[Ignored]] = {}
         # The newest events of users by id, and the rooms in which they were shown so far.
         self._events: dict[str, tuple[Room, ...]] = {}
 
@@ -109,11 +112,13 @@ class Delivery:
         self._cost += batch.cost
         if self._cost > self._limits.recent:
             self._make_room()
+        hidden = self._hidden(room, batch.entries) if self.ignorers else {}
         for encoder, group in list(room.live.items()):
             # The group is copied: a write may make a member fall behind, which changes the group.
             others = dict(group)
             self.delivered += len(entries) * len(others)
             apart = [s for s in leaving if others.pop(s, None)] if leaving else []
+            apart += [s for s in hidden if others.pop(s, None)] if hidden else []
             apart += [] if encoder.echo else [s for s in own if others.pop(s, None)]
             if batch.shown_in and encoder.dedupes:
                 apart += [s for s in others if batch.repeats_for(s)]
@@ -125,9 +130,18 @@ class Delivery:
             for session in apart:
                 span = slice(0, leaving.get(session, len(entries)) + 1)
                 mine = () if encoder.echo else own.get(session, ())
-                if part := batch.encoded_for(session, encoder, lines, mine, span):
+                shown = _without(lines, hidden.get(session, ()))
+                if part := batch.encoded_for(session, encoder, shown, mine, span):
                     session.sink.write(part)
         return batch
+
+    def _hidden(self, room: Room, entries: Sequence[Entry]) -> dict[Session, Sequence[int]]:
+        """Return the indexes of the entries that are hidden from sessions in a room, if there are any."""
+        found = {}
+        for user, ignored in self.ignorers.items():
+            if user in room.members and (indexes := _hidden_from(ignored, entries)):
+                found.update(dict.fromkeys(user.sessions, indexes))
+        return found
 
     def _shown_before(self, room: Room, entries: Sequence[Entry]) -> dict[int, tuple[Room, ...]]:
         """Return the other rooms in which the events of these entries were shown before, by index.
@@ -149,7 +163,8 @@ class Delivery:
         """Write an ephemeral entry to the live members except its author; members that are behind miss it."""
         for encoder, group in list(room.live.items()):
             if data := encoder.encode(entry):
-                _send(data, {session: send for session, send in group.items() if session is not author})
+                without = {author, *(self._hidden(room, (entry,)) if self.ignorers else ())}
+                _send(data, {session: send for session, send in group.items() if session not in without})
 
     def start(self, session: Session, room: Room, cursor: Cursor) -> None:
         """Start to write to a new member: the entries after the cursor first, then every new batch."""
@@ -240,8 +255,10 @@ class Delivery:
         encoder = room.sessions[session]
         start = batch.index_after(cursor.seq)
         own = () if encoder.echo else batch.authored_by(session.id_prefix)
-        if start or batch.shown_in or own:
-            lines, span = [*map(encoder.encode, batch.entries)], slice(start, len(batch.entries))
+        hidden = _hidden_from(session.ignored, batch.entries) if self.ignorers else ()
+        if start or batch.shown_in or own or hidden:
+            lines = _without([*map(encoder.encode, batch.entries)], hidden)
+            span = slice(start, len(batch.entries))
             data = batch.encoded_for(session, encoder, lines, own, span)
         else:
             data = batch.encoded(encoder)
@@ -288,6 +305,15 @@ class Delivery:
             self._cost -= batch.cost
         else:
             self._stale -= 1
+
+
+def _hidden_from(ignored: Sequence[Ignored], entries: Sequence[Entry]) -> Sequence[int]:
+    return [index for index, entry in enumerate(entries) if hides(ignored, entry)] if ignored else ()
+
+
+def _without(lines: Sequence[bytes], hidden: Sequence[int]) -> Sequence[bytes]:
+    """Return the bytes of entries, with none for those that are hidden."""
+    return [b"" if index in hidden else line for index, line in enumerate(lines)] if hidden else lines
 
 
 def _send(data: bytes, group: Mapping[Session, Send]) -> None:

@@ -35,10 +35,11 @@ from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Room, Session, User
 from hubbub.chat.staying import Staying
-from hubbub.chat.steps import Steps
+from hubbub.chat.steps import Steps, is_hidden
 from hubbub.chat.taking_back import TakingBack
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
+from hubbub.model.account import Account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Kind, Left, Said, TopicSet
 from hubbub.model.events import Event, Goodbye, Notice
@@ -92,6 +93,7 @@ class Hub(Core):
         self.mentions.found = self.private_log.arrived = self.pushes.note
         self.taking_back = TakingBack(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log, self.mentions)
+        self.user_changes.append(self.note_ignored)
         self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere
         self.holders.end = self._end_of_grant
@@ -104,6 +106,18 @@ class Hub(Core):
         accounts.changed.append(self.taking_back.review)
         self.holders.follow(accounts)
         self.mentions.follow(accounts)
+        accounts.changed.append(self._note_account)
+
+    def note_ignored(self, user: User) -> None:
+        """Note whether a user of this node ignores somebody: only then is what they are written looked through."""
+        if user.ignored and user.sessions:
+            self.delivery.ignorers[user] = user.ignored
+        else:
+            self.delivery.ignorers.pop(user, None)
+
+    def _note_account(self, account: Account) -> None:
+        if user := self.owners.get(account.host):
+            self.note_ignored(user)
 
     # --- sessions -------------------------------------------------------------------------------------------
 
@@ -220,8 +234,9 @@ class Hub(Core):
         """Send an event to all sessions of a user, on this node or on another one; paused sessions miss it."""
         if self.remote.homes(user):
             self.remote.send(user, event)
+        hidden = is_hidden(user, event)
         for session in user.sessions:
-            if not session.paused:
+            if not session.paused and not hidden:
                 session.client.send_event(event)
 
     def _end_of_grant(self, session: Session) -> None:

@@ -21,6 +21,7 @@ from hubbub.model.access import Action, may
 from hubbub.model.account import Account, id_of, is_account
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Event, Mentioned
+from hubbub.model.ignoring import hides
 from hubbub.model.mentions import Mention, addressed, words_in
 from hubbub.model.queries import After, Around, LogPage
 from hubbub.model.room.room_ids import first_name
@@ -134,6 +135,8 @@ class Mentions:
         for one in found.values():
             if one.host == entry.host if isinstance(one, Account) else one.wrote(entry):
                 continue  # their own message
+            if hides(one.ignored, entry):
+                continue
             user = self._core.owners.get(one.host) if isinstance(one, Account) else one
             if room and user and user in room.members:
                 _show(user, entry)

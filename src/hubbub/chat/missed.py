@@ -13,6 +13,7 @@ from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Said
 from hubbub.model.events import Missed
+from hubbub.model.ignoring import hides, shown
 from hubbub.model.queries import After, LogPage
 
 Count = tuple[int, bool, float]  # messages, whether there are more, and the time of the first in epoch seconds
@@ -39,17 +40,18 @@ def tell_missed(core: Core, session: Session, room: Room, after: int, left_at: f
         return Missed(room.name, number, left_at or first, core.clock(), more, session.current != room.id)
 
     if after >= room.newest_uncached():
-        if found := event(_in_memory(room, after, core.limits.max_behind)):
+        if found := event(_in_memory(session, room, after, core.limits.max_behind)):
             session.replies.append(found)
     else:
         session.queue(Operation("query", room.name, partial(_count, core, session, room, after), event))
 
 
-def _in_memory(room: Room, after: int, limit: int) -> Count:
+def _in_memory(session: Session, room: Room, after: int, limit: int) -> Count:
     """Count the messages after a number in the batches in memory, which hold all of them."""
     batches = takewhile(lambda batch: batch.end.seq > after, reversed(room.recent_batches.values()))
     newest = (entry for batch in batches for entry in reversed(batch.entries))
-    said = list(islice((one.time for one in newest if type(one.body) is Said and one.seq > after), limit + 1))
+    seen = (one for one in newest if type(one.body) is Said and not hides(session.ignored, one))
+    said = list(islice((one.time for one in seen if one.seq > after), limit + 1))
     return len(said[:limit]), len(said) > limit, said[-1] if said else 0.0
 
 
@@ -67,8 +69,9 @@ def _count(core: Core, session: Session, room: Room, after: int, done: Callable[
         if isinstance(page, BrokerError):
             done(page)
             return
-        first = first or (page.entries[0].time if page.entries else 0.0)
-        number += len(page.entries)
+        seen = shown(session.ignored, page.entries)
+        first = first or (seen[0].time if seen else 0.0)
+        number += len(seen)
         if page.more and page.entries and number < limit:
             read(page.entries[-1].seq)
         else:

@@ -15,6 +15,7 @@ from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of, is_conversation, partner_of
 from hubbub.model.entries import Entry
 from hubbub.model.events import Missed, Notice, PrivateShown
+from hubbub.model.ignoring import shown
 from hubbub.model.queries import LAST, After, Latest, LogPage, LogQuery
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
@@ -89,7 +90,11 @@ class PrivateHistory:
 
     def shown_to(self, mine: Account | None, page: LogPage) -> LogPage:
         """Return a page as wires show it: the room of a private message is `@` and the name of its recipient."""
-        if mine is None or not any(is_conversation(entry.room) for entry in page.entries):
+        if mine is None:
+            return page
+        seen = shown(mine.ignored, page.entries)
+        page = page if seen is page.entries else replace(page, entries=seen)
+        if not any(is_conversation(entry.room) for entry in page.entries):
             return page
         return replace(page, entries=[self._shown(mine, entry) for entry in page.entries])
 
@@ -166,7 +171,7 @@ class PrivateHistory:
             if isinstance(page, BrokerError):
                 positions.missed(mine.id, one.other, one.seq + 1)  # the next login shows them
                 continue
-            missed = [entry for entry in page.entries if entry.host != mine.host]
+            missed = [entry for entry in shown(mine.ignored, page.entries) if entry.host != mine.host]
             if missed:
                 name = self._name_of(one.other)
                 entries = self.shown(session, LogPage(missed)).entries

@@ -8,6 +8,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.session import Room, User
 from hubbub.model.entries import Entry, Reacted, Said
 from hubbub.model.events import ReactionsAdded
+from hubbub.model.ignoring import hides
 
 PAUSE = 5.0  # minimum seconds between two notices about one message
 
@@ -23,7 +24,11 @@ class ReactionNotices:
         """Tell the author of a message about a reaction to it now, or at the end of the pause."""
         message = next((one for one in reversed(room.latest) if one.id == body.target), None)
         author = self._core.nicks.find(message.nick) if message else None
-        if not (author and message and author.sessions and author.wrote(message)) or author.wrote(entry):
+        if (
+            not (author and message and author.sessions and author.wrote(message))
+            or author.wrote(entry)
+            or hides(author.ignored, entry)
+        ):
             return
         waiting = self._waiting.get(message.id)
         if waiting is not None:

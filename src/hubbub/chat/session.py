@@ -16,7 +16,8 @@ from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
 from hubbub.model.account import Account, is_account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
-from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
+from hubbub.model.events import Acknowledged, Event, HistoryShown, PrivateShown, QueryResult, Refusal
+from hubbub.model.ignoring import Ignored, shown
 from hubbub.model.room.memory import RoomMemory
 from hubbub.model.room.redactions import Redactions
 from hubbub.text import refusals
@@ -230,6 +231,12 @@ class Session:
         return self.acts_for or (self.user.account if self.user else None)
 
     @property
+    def ignored(self) -> tuple[Ignored, ...]:
+        """The people of whom it is shown nothing that they say."""
+        account = self.account
+        return account.ignored if account else self.user.ignored if self.user else ()
+
+    @property
     def rooms(self) -> dict[str, Room]:
         """The rooms whose entries it is given, by id: all of its user's, or those that it watches without a user."""
         return self.user.rooms if self.user else self.watched
@@ -353,13 +360,16 @@ class Session:
         self.end(operation)
 
     def _current(self, event: Event) -> Event:
-        """Return an event without the texts that were redacted while it waited."""
+        """Return an event without texts that were redacted while it waited, and without those of ignored people."""
+        if isinstance(event, PrivateShown):
+            now = shown(self.ignored, event.entries)
+            return event if now is event.entries else structs.replace(event, entries=now)
         if isinstance(event, HistoryShown):
-            now = self.redactions.apply(event.entries)
+            now = shown(self.ignored, self.redactions.apply(event.entries))
             said = [one for one in now if type(one.body) is Said]
             return event if now is event.entries else structs.replace(event, entries=said)
         if isinstance(event, QueryResult):
-            now = self.redactions.apply(event.page.entries)
+            now = shown(self.ignored, self.redactions.apply(event.page.entries))
             return (
                 event
                 if now is event.page.entries
@@ -391,6 +401,7 @@ class User(RoomMemory):
         "details",
         "former_id",
         "given",
+        "guest_ignores",
         "host",
         "id",
         "id_prefix",
@@ -447,6 +458,12 @@ class User(RoomMemory):
         # For other nodes: real, away, modes and operator as they were in the description with the last version.
         self.details: tuple[str, str, str, bool] = ("", "", "", False)
         self.version = 0
+        self.guest_ignores: tuple[Ignored, ...] = ()  # the people whom it ignores, while it has no account
+
+    @property
+    def ignored(self) -> tuple[Ignored, ...]:
+        """The people of whom it is shown nothing that they say."""
+        return self.account.ignored if self.account else self.guest_ignores
 
     @property
     def mask(self) -> str:

@@ -10,7 +10,8 @@ from hubbub.chat.session import Room, Session, User, owner
 from hubbub.chat.turns import DELIVER, StepTable
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Entry, Said
-from hubbub.model.events import Acknowledged, Event, Notice, Private
+from hubbub.model.events import Acknowledged, Event, Invited, Notice, Private
+from hubbub.model.ignoring import hides
 
 
 class Steps:
@@ -59,12 +60,25 @@ def give(sessions: Sequence[Session], event: Event) -> bool:
 
     A stored private message counts only in a session that may also read what is stored.
     """
+    # To the sender, it counts as given: that one is ignored is nobody else's business.
+    if sessions and sessions[0].user and is_hidden(sessions[0].user, event):
+        return True
     reading = [one for one in sessions if not one.paused]
     for one in reading:
         one.client.send_event(event)
     if isinstance(event, Private) and event.entry and event.entry.seq:
         return any(one.reads_private for one in reading)
     return bool(reading)
+
+
+def is_hidden(user: User, event: Event) -> bool:
+    """Return whether an event is a message or an invitation of somebody whom a user ignores."""
+    ignored = user.ignored
+    if not ignored:
+        return False
+    if isinstance(event, Invited):
+        return any(one.is_person(event.nick, event.host) for one in ignored)
+    return isinstance(event, Private) and event.entry is not None and hides(ignored, event.entry)
 
 
 def private(session: Session, entry: Entry) -> Private:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from hubbub.model.ignoring import Ignored
+
 SUFFIX = ".account"  # of the host of users who own an account: no other host ends with it
 
 
@@ -26,6 +28,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         stays: whether its owner remains in the rooms while no session of theirs is connected.
         history: whether its owner's private messages are stored.
         words: folded words that count as a mention of its owner.
+        ignored: the people of whom its owner is shown nothing that they say.
         bell: whether a terminal of its owner rings when they are mentioned.
         push: the URL to which notifications are sent while its owner is away; "" for none. Whoever knows it may be able
             to read them.
@@ -54,6 +57,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stays: bool = False
     history: bool = True
     words: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
     bell: bool = False
     push: str = ""
     quiet: tuple[int, int] | None = None

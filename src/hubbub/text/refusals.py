@@ -99,6 +99,9 @@ TOPIC_TOO_LONG = Wording("topic-too-long", "Not set: a topic has at most {limit}
 
 # --- other people -----------------------------------------------------------------------------------------------------
 
+IGNORES_SELF = Wording("bad-value", "You cannot ignore yourself.")
+NOT_IGNORED = Wording("no-such-name", "You do not ignore {name}.")
+TOO_MANY_IGNORED = Wording("list-full", "You ignore {limit} people already; /unignore one first.")
 NO_SUCH_NAME = Wording("no-such-name", "Nobody here is called {name}.")
 RECIPIENT_LEFT = Wording("no-such-name", "Not sent: the recipient has left.")
 SOMEBODY_ELSE = Wording("somebody-else", "Not sent: the {name} who is here now may be somebody else.")

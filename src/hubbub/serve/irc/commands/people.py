@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hubbub.chat.commands import slash
 from hubbub.chat.session import Room, User
 from hubbub.model.access import Action
 from hubbub.model.room.masks import read_mask
@@ -212,6 +213,16 @@ def away(client: IrcClient, params: list[str]) -> None:
     if changed:
         for other in client.network.interested(user, "away-notify"):
             other.send(other.event(user, "AWAY", *filter(None, [text])))
+
+
+def ignore(client: IrcClient, params: list[str]) -> None:
+    """IGNORE [nick]: be shown nothing that somebody says; list whom you ignore."""
+    slash.run(client.hub, client.session, f"/ignore {''.join(params[:1])}")
+
+
+def unignore(client: IrcClient, params: list[str]) -> None:
+    """UNIGNORE nick: be shown again what somebody says."""
+    slash.run(client.hub, client.session, f"/unignore {params[0]}")
 
 
 def setname(client: IrcClient, params: list[str]) -> None:

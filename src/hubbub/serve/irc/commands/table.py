@@ -204,6 +204,8 @@ COMMANDS: dict[str, IrcCommand] = {
     "USERHOST": IrcCommand(people.userhost, 1),
     "ISON": IrcCommand(people.ison, 1),
     "AWAY": _early(people.away),
+    "IGNORE": IrcCommand(people.ignore),
+    "UNIGNORE": IrcCommand(people.unignore, 1),
     "SETNAME": IrcCommand(people.setname),
     "METADATA": _early(metadata.metadata, 2),
     "MONITOR": IrcCommand(people.monitor, 1),

@@ -1,0 +1,94 @@
+"""The slash commands that hide people: /ignore and /unignore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from hubbub.chat.commands.accounts import change, changeable_account
+from hubbub.chat.commands.moderation import SlashCommand
+from hubbub.chat.session import owner
+from hubbub.errors import Refused
+from hubbub.model.account import Account, is_account
+from hubbub.model.events import Notice
+from hubbub.model.ignoring import MOST, Ignored
+from hubbub.text import refusals
+from hubbub.text.cleaning import beginning
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Session
+
+GROUP = "messages"
+Ignoring = tuple[Ignored, ...]
+
+
+def _ignore(hub: Hub, session: Session, name: str) -> None:
+    if not name:
+        hub.reply(session, Notice((_list(session.ignored),)))
+        return
+    person = _person(hub, session, name.removeprefix("@"))
+
+    def edit(known: Ignoring) -> Ignoring | Refused:
+        others = tuple(one for one in known if one[1:] != person[1:])
+        return refusals.TOO_MANY_IGNORED(limit=MOST) if len(others) >= MOST else (*others, person)
+
+    _change(hub, session, edit, f"You ignore {person.name} now: you are shown nothing that they say. See /unignore")
+
+
+def _unignore(hub: Hub, session: Session, name: str) -> None:
+    key = key_of(name.removeprefix("@"))
+    found = [one for one in session.ignored if key_of(one.name) == key]
+    # Somebody who has another nick now is found by what they are ignored for.
+    if not found and (user := hub.nicks.find(key)):
+        found = [one for one in session.ignored if one.host == user.host and one.prefix == user.id_prefix]
+    if not found:
+        raise refusals.NOT_IGNORED(name=beginning(name))
+    left = tuple(one for one in session.ignored if one not in found)
+    _change(hub, session, lambda known: left, f"You do not ignore {found[0].name} any more")
+
+
+def _list(ignored: Sequence[Ignored]) -> str:
+    return f"You ignore {', '.join(one.name for one in ignored)}" if ignored else "You ignore nobody"
+
+
+def _person(hub: Hub, session: Session, name: str) -> Ignored:
+    user, account = hub.nicks.find(name), hub.nicks.accounts.find(name)
+    if user is owner(session):
+        raise refusals.IGNORES_SELF()
+    if user and not is_account(user.host):
+        return Ignored(user.nick, user.host, key_of(user.nick), user.id_prefix)
+    if user:
+        return Ignored(user.nick, user.host)
+    if account:
+        return Ignored(account.name, account.host)
+    raise refusals.NO_SUCH_NAME(name=beginning(name))
+
+
+def _change(hub: Hub, session: Session, edit: Callable[[Ignoring], Ignoring | Refused], told: str) -> None:
+    """Change the people whom a session's user ignores: those of an account are stored with it."""
+    user = owner(session)
+    if user.account:
+        account = changeable_account(session)
+
+        def changed(known: Account) -> Account | Refused:
+            ignored = edit(known.ignored)
+            return ignored if isinstance(ignored, Refused) else replace(known, ignored=ignored)
+
+        change(hub, session, "account", lambda done: hub.nicks.accounts.change(account, changed, done), lambda _: told)
+        return
+    ignored = edit(user.guest_ignores)
+    if isinstance(ignored, Refused):
+        raise ignored
+    user.guest_ignores = ignored
+    hub.note_ignored(user)
+    hub.reply(session, Notice((told,)))
+
+
+ROWS = (
+    SlashCommand("ignore", "[NAME]", "See nothing that somebody says; list whom you ignore.", _ignore, GROUP),
+    SlashCommand("unignore", "NAME", "See again what somebody says.", _unignore, GROUP),
+)
