@@ -85,7 +85,7 @@ TEXTS = {
 NOTICE = 0
 _UNNUMBERED = (
     "account-closed argument-invalid argument-missing argument-too-long bad-frame bad-value "
-    "body-broken body-invalid broker busy cannot-rename charset-unknown closed hidden line-too-long locked "
+    "body-broken body-invalid broker busy cannot-rename charset-unknown closed hidden line-too-long "
     "logged-in-already method name-in-use named-already no-name no-such-command no-such-message no-such-setting "
     "not-a-room not-accepted not-confirmed not-encrypted not-found not-known not-logged-in not-reading not-stored "
     "not-yours nothing-to-undo number-invalid query-invalid registration-closed somebody-else text-too-long "
@@ -100,6 +100,7 @@ REFUSALS = dict.fromkeys(_UNNUMBERED.split(), NOTICE) | {
     "banned": 474,
     "invite-only": 473,
     "list-full": 478,
+    "locked": 404,
     "moderated": 404,
     "muted": 404,
     "name-invalid": 432,
