@@ -4,7 +4,8 @@ import { Room, SAID } from "./room.js";
 import { cut, mentions, timeOf, whenOf } from "./text.js";
 
 export const KEYS = [
-  ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up, Down", "Bring back what you said; in the messages, go to the next one."],
+  ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up", "In an empty field, correct your last message."],
+  ["Up, Down", "Bring back what you said; in the messages, go to the next one."], ["Enter", "On a message, open its menu."],
   ["Tab", "Complete a name or a command."], ["Shift+Enter", "Begin a new line."], ["Escape", "Go back to the message field."],
   ["?", "Show these keys."],
 ];
