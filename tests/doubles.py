@@ -9,13 +9,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hubbub.chat.accounts import Checked, LoginPeer, NoAccounts
 from hubbub.chat.commands import slash
-from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
-from hubbub.chat.positions import Position
+from hubbub.chat.private.positions import Position
+from hubbub.chat.rooms.delivery import Limits
 from hubbub.chat.session import User
-from hubbub.chat.staying import Stay
+from hubbub.chat.users.accounts import Checked, LoginPeer, NoAccounts
+from hubbub.chat.users.staying import Stay
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
 from hubbub.model.account import Account

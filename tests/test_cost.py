@@ -8,9 +8,9 @@ import pytest
 
 from costing import least, worst
 from doubles import House, Peer
-from hubbub.chat import direct
 from hubbub.chat.commands import slash
 from hubbub.chat.commands.slash import COMMANDS
+from hubbub.chat.private import direct
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.entries import Kind

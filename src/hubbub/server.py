@@ -25,8 +25,8 @@ from hubbub.accounts.mention_store import StoredMentions
 from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.stay_store import StayStore
-from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
+from hubbub.chat.rooms.delivery import Limits
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
 from hubbub.errors import BrokerError

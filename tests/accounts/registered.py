@@ -8,7 +8,7 @@ from typing import Any
 
 from hubbub.accounts.logins import Policy
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
 from hubbub.model.grants import Grant

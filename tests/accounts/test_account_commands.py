@@ -15,7 +15,7 @@ from msgspec import structs
 
 from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cli import main
 from hubbub.cloaks import stored_secret
 from hubbub.config import Settings

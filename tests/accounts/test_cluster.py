@@ -12,7 +12,7 @@ import pytest
 
 from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.config import Settings

@@ -14,7 +14,7 @@ from scramp import ScramClient
 
 from hubbub.accounts.logins import Policy
 from hubbub.accounts.scram import MAX_MESSAGE
-from hubbub.chat.accounts import Bearer, LoginPeer
+from hubbub.chat.users.accounts import Bearer, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 

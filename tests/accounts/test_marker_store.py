@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hubbub.accounts.marker_store import PREFIX, marker_store
-from hubbub.chat.read_markers import ReadMarkers
+from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
 from hubbub.storage.memory_key_value import MemoryKeyValue
 

@@ -9,7 +9,7 @@ from registered import BrokenStore, Loop
 
 from hubbub.accounts import positions
 from hubbub.accounts.positions import StoredPositions
-from hubbub.chat.positions import Position
+from hubbub.chat.private.positions import Position
 from hubbub.errors import BrokerError
 
 

@@ -10,7 +10,7 @@ from registered import BrokenStore, Loop
 
 from hubbub.accounts import stay_store
 from hubbub.accounts.stay_store import PREFIX, StayStore
-from hubbub.chat.staying import Stay, StayedRoom
+from hubbub.chat.users.staying import Stay, StayedRoom
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_VALUE_BYTES
 

@@ -9,9 +9,9 @@ from msgspec import structs
 
 from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat import moderation
-from hubbub.chat.account_users import GRACE_SECONDS
-from hubbub.chat.accounts import Checked
-from hubbub.chat.person import screen
+from hubbub.chat.nodes.person import screen
+from hubbub.chat.users.account_users import GRACE_SECONDS
+from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.account import Account, is_account

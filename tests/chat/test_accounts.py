@@ -1,6 +1,6 @@
 """Without accounts, nobody can register or log in."""
 
-from hubbub.chat.accounts import LoginPeer, NoAccounts
+from hubbub.chat.users.accounts import LoginPeer, NoAccounts
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.grants import Grant

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from doubles import House, Peer
-from hubbub.chat import classroom, hands, questions
+from hubbub.chat.classroom import classroom, hands, questions
 from hubbub.errors import Refused
 from hubbub.model.entries import Said
 from hubbub.model.events import ForOperators, Notice, Refusal, RoomEntered
@@ -156,7 +156,7 @@ def test_muted_people_and_guests_of_other_rooms_raise_no_hand() -> None:
 
 def test_hands_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_HANDS >= 100
-    for module in ("hubbub.chat.classroom", "hubbub.model.room.state"):
+    for module in ("hubbub.chat.classroom.classroom", "hubbub.model.room.state"):
         monkeypatch.setattr(f"{module}.MAX_HANDS", 1)
     house, (al, bo, cy) = ops("Al", "Bo", "Cy")
     typed(house, bo, "/hand")

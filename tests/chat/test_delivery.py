@@ -3,7 +3,7 @@
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat.delivery import PAGE
+from hubbub.chat.rooms.delivery import PAGE
 from hubbub.model.entries import Kind
 from hubbub.model.events import HistoryShown, Notice, Private, RoomEntered
 from hubbub.model.queries import After

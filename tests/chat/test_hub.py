@@ -3,7 +3,7 @@
 import pytest
 
 from doubles import House
-from hubbub.chat import direct
+from hubbub.chat.private import direct
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind
 from hubbub.model.events import Acknowledged, Goodbye, HistoryShown, Notice, Private, Refusal, RoomEntered

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat import direct
 from hubbub.chat.commands.slash import members_of
+from hubbub.chat.private import direct
 from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Kind

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from doubles import House, Peer
-from hubbub.chat.person import Person
+from hubbub.chat.nodes.person import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.model.events import NickAssigned, Refusal

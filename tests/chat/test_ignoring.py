@@ -6,8 +6,8 @@ import pytest
 from test_account_users import Town
 
 from doubles import House, Peer
-from hubbub.chat import direct
 from hubbub.chat.commands import slash
+from hubbub.chat.private import direct
 from hubbub.model.events import Event, HistoryShown, Invited, Missed, Notice, Private, Refusal
 from hubbub.model.ignoring import MOST, Ignored
 from records import text_in

@@ -6,7 +6,7 @@ import pytest
 from test_account_users import Town
 
 from doubles import FakeMentions, House, Peer
-from hubbub.chat.person import Person
+from hubbub.chat.nodes.person import Person
 from hubbub.model.account import host_of
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import HistoryShown, Notice, Refusal

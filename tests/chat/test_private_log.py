@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from test_account_users import Town, codes
 
 from doubles import NOON, FakePositions, Peer
-from hubbub.chat import direct, messages
+from hubbub.chat import messages
 from hubbub.chat.messages import Which
-from hubbub.chat.person import Person
+from hubbub.chat.nodes.person import Person
+from hubbub.chat.private import direct
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Draft, Edited, Entry, Kind, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from test_mentions import Square
 
 from doubles import NOON, FakePositions, Peer
-from hubbub.chat import direct
-from hubbub.chat.pushes import ACTIVE, MOST, PER_ACCOUNT
+from hubbub.chat.notices.pushes import ACTIVE, MOST, PER_ACCOUNT
+from hubbub.chat.private import direct
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.mentions import Mention
 from hubbub.model.push import Push

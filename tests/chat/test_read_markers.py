@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.chat.read_markers import MARKERS, ReadMarkers
+from hubbub.chat.users.read_markers import MARKERS, ReadMarkers
 
 
 def test_a_marker_moves_forward_only() -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat import delivery as delivery_module
-from hubbub.chat import direct, moderation, orphans
-from hubbub.chat.person import Person, person
+from hubbub.chat import moderation
+from hubbub.chat.nodes import orphans
+from hubbub.chat.nodes.person import Person, person
+from hubbub.chat.private import direct
+from hubbub.chat.rooms import delivery as delivery_module
 from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.entries import Entry, Joined, Kind, Left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from doubles import House, Peer
-from hubbub.chat import resuming
+from hubbub.chat.rooms import resuming
 from hubbub.model.events import HistoryShown, Refusal, RoomEntered
 from records import text_in
 

@@ -1,8 +1,10 @@
 """What a user remembers, and what a session is answered."""
 
 from doubles import NOON, House
-from hubbub.chat import direct, moderation, resuming
+from hubbub.chat import moderation
 from hubbub.chat.core import NoIndex
+from hubbub.chat.private import direct
+from hubbub.chat.rooms import resuming
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest

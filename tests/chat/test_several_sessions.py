@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat import direct, messages, moderation, resuming
+from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
-from hubbub.chat.person import Person
+from hubbub.chat.nodes.person import Person
+from hubbub.chat.private import direct
+from hubbub.chat.rooms import resuming
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind

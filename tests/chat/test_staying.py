@@ -6,10 +6,10 @@ import pytest
 from test_account_users import Town
 
 from doubles import NOON, FakePositions, FakeStays, House, Peer
-from hubbub.chat.person import Person
-from hubbub.chat.room import ABSENT
+from hubbub.chat.nodes.person import Person
+from hubbub.chat.rooms.loaded_room import ABSENT
 from hubbub.chat.session import User
-from hubbub.chat.staying import SOON, TOO_LONG, Stay, StayedRoom
+from hubbub.chat.users.staying import SOON, TOO_LONG, Stay, StayedRoom
 from hubbub.errors import BrokerError
 from hubbub.model.account import host_of
 from hubbub.model.entries import Draft, Joined, Kicked, Left, ModeChange, ModesChanged, Said

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from doubles import FakeAccounts, FakePositions, House
-from hubbub.chat import taking_back
-from hubbub.chat.accounts import Checked
+from hubbub.chat.users import taking_back
+from hubbub.chat.users.accounts import Checked
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of

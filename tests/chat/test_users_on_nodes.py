@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from doubles import FakeAccounts, House, Peer
-from hubbub.chat.person import Person, Screen, person
+from hubbub.chat.nodes.person import Person, Screen, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.account import Account

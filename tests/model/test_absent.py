@@ -7,7 +7,7 @@ import math
 import pytest
 
 from doubles import NOON, House, Peer
-from hubbub.chat.rooms import RETURNING
+from hubbub.chat.rooms.membership import RETURNING
 from hubbub.model.codec import stored
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown
@@ -148,7 +148,7 @@ def test_possibly_lost_messages_are_shown_again() -> None:
 
 
 def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubbub.chat.room.ABSENT", 1)
+    monkeypatch.setattr("hubbub.chat.rooms.loaded_room.ABSENT", 1)
     house = House()
     (al,) = house.enter("Al")
     al.types("one")

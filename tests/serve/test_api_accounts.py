@@ -12,7 +12,7 @@ from msgspec import structs
 from serving import until
 
 from hubbub.accounts.keyring import digest
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.grants import Grant, Granted

@@ -12,7 +12,7 @@ from irc_peering import House, IrcPeer, irc_house
 from virtual_time import virtual_time
 
 from doubles import FakeAccounts
-from hubbub.chat.accounts import LoginPeer, ScramAnswer
+from hubbub.chat.users.accounts import LoginPeer, ScramAnswer
 from hubbub.text import refusals
 from irc_messages import ANY, Message, fits
 

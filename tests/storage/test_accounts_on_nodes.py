@@ -10,8 +10,8 @@ from nodes import Node, Peer, Start, same, until
 from hubbub.account_opening import opened_accounts
 from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.chat import account_users
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.users import account_users
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats import presence
 from hubbub.config import Settings
 from hubbub.errors import Refused

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from nodes import Node, Peer, Start, knows, same, until
 
-from hubbub.chat.direct import signal as tell_signal
+from hubbub.chat.private.direct import signal as tell_signal
 from hubbub.cluster.nats import lease, streams
 from hubbub.cluster.nats.cluster import AWAY, BACK
 from hubbub.cluster.nats.connection import OutcomeUnknown, Rejected

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from doubles import House
-from hubbub.chat.questions import Question, Questions
+from hubbub.chat.classroom.questions import Question, Questions
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage.memory_key_value import MemoryKeyValue
 from hubbub.storage.questions import PREFIX, StoredQuestions

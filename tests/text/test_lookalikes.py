@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from doubles import House
-from hubbub.chat.nicks import Nicks
+from hubbub.chat.users.nicks import Nicks
 from hubbub.errors import Refused
 from hubbub.model.entries import Said
 from hubbub.model.room.room_ids import RoomRef

@@ -22,7 +22,7 @@ from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.keyring import TOKEN, Keyring, grant_id
 from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
-from hubbub.chat.accounts import Bearer, Checked, LoginPeer
+from hubbub.chat.users.accounts import Bearer, Checked, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.grants import Grant

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from hubbub.accounts.merged_store import MergedStore
-from hubbub.chat.read_markers import ReadMarkers
+from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.storage.key_value import KeyValueStore
 
 PREFIX = "read/"  # of the keys, before the id of the account

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from hubbub.chat.positions import Position
+from hubbub.chat.private.positions import Position
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
 

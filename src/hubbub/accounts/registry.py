@@ -14,7 +14,7 @@ from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.keyring import PER_ACCOUNT, TOKEN, Keyring, grant_id
 from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
 from hubbub.accounts.workers import Workers
-from hubbub.chat.accounts import Checked, LoginPeer
+from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
 from hubbub.model.budget import Buckets
@@ -33,7 +33,7 @@ Made = Callable[[str | Refused], None]
 
 
 class AccountRegistry(LoginGate):
-    """All that the chat and its wires ask of accounts; see chat/accounts.py.
+    """All that the chat and its wires ask of accounts; see chat/users/accounts.py.
 
     Args:
         store: the key-value store of the log.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.accounts.hashing import MECHANISM, ScramVerifier
-from hubbub.chat.accounts import ScramAnswer
+from hubbub.chat.users.accounts import ScramAnswer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals

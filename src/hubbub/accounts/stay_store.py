@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from hubbub.chat.staying import Stay, StayedRoom
+from hubbub.chat.users.staying import Stay, StayedRoom
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
 

@@ -11,16 +11,16 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from hubbub.chat.delivery import Delivery, Limits, LogReader
-from hubbub.chat.grant_holders import GrantHolders
-from hubbub.chat.loaded_rooms import LoadedRooms
-from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
-from hubbub.chat.positions import Positions
-from hubbub.chat.read_markers import ReadMarkers
-from hubbub.chat.room import slices
+from hubbub.chat.private.positions import Positions
+from hubbub.chat.rooms.delivery import Delivery, Limits, LogReader
+from hubbub.chat.rooms.loaded_room import slices
+from hubbub.chat.rooms.loaded_rooms import LoadedRooms
 from hubbub.chat.session import MEMBERSHIP, Barrier, Posting, Room, Session, User
 from hubbub.chat.turns import Operation
+from hubbub.chat.users.grant_holders import GrantHolders
+from hubbub.chat.users.nicks import Nicks
+from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from hubbub.chat import hands
+from hubbub.chat.classroom import hands
+from hubbub.chat.classroom.flood import Brakes
 from hubbub.chat.core import Core
-from hubbub.chat.delivery import NOBODY
-from hubbub.chat.flood import Brakes
-from hubbub.chat.mentions import Mentions
-from hubbub.chat.naming import Naming
-from hubbub.chat.private_log import PrivateLog
-from hubbub.chat.reaction_notices import ReactionNotices
-from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.room import CommittedBatch, slices
-from hubbub.chat.rooms import Rooms
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.notices.mentions import Mentions
+from hubbub.chat.notices.reaction_notices import ReactionNotices
+from hubbub.chat.private.private_log import PrivateLog
+from hubbub.chat.rooms.delivery import NOBODY
+from hubbub.chat.rooms.loaded_room import CommittedBatch, slices
+from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Room, Session, author, owner
+from hubbub.chat.users.naming import Naming
 from hubbub.errors import BrokerError
 from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import (

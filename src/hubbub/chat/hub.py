@@ -17,26 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from hubbub.chat import hands
-from hubbub.chat.account_users import AccountUsers
-from hubbub.chat.accounts import Accounts
+from hubbub.chat.classroom import hands
+from hubbub.chat.classroom.questions import Questions
 from hubbub.chat.core import Core, HubLog
-from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
-from hubbub.chat.mentions import Mentions
-from hubbub.chat.naming import Naming
-from hubbub.chat.person import Screen, screen
+from hubbub.chat.nodes.person import Screen, screen
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.notices.mentions import Mentions
+from hubbub.chat.notices.pushes import Pushes
 from hubbub.chat.pipeline import Scheduler
-from hubbub.chat.private_history import PrivateHistory
-from hubbub.chat.private_log import PrivateLog
-from hubbub.chat.pushes import Pushes
-from hubbub.chat.questions import Questions
-from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.rooms import Rooms
+from hubbub.chat.private.private_history import PrivateHistory
+from hubbub.chat.private.private_log import PrivateLog
+from hubbub.chat.rooms.delivery import Limits
+from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, Session, User
-from hubbub.chat.staying import Staying
 from hubbub.chat.steps import Steps, is_hidden
-from hubbub.chat.taking_back import TakingBack
+from hubbub.chat.users.account_users import AccountUsers
+from hubbub.chat.users.accounts import Accounts
+from hubbub.chat.users.naming import Naming
+from hubbub.chat.users.staying import Staying
+from hubbub.chat.users.taking_back import TakingBack
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.account import Account

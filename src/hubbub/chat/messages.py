@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.chat.private_history import Conversation
+from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Session, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import reactions

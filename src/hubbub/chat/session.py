@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
-from hubbub.chat.room import LoadedRoom
+from hubbub.chat.rooms.loaded_room import LoadedRoom
 from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
 from hubbub.model.account import Account, is_account
 from hubbub.model.client import ByteSink, Client, Encoder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hubbub.chat.delivery import Delivery
-from hubbub.chat.remote_users import RemoteUsers
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.rooms.delivery import Delivery
 from hubbub.chat.session import Room, Session, User, owner
 from hubbub.chat.turns import DELIVER, StepTable
 from hubbub.model.codec import text_of

@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from hubbub.chat.questions import Change, Changed, Question, Questions
+from hubbub.chat.classroom.questions import Change, Changed, Question, Questions
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage import key_value
 from hubbub.storage.key_value import Item, KeyValueStore

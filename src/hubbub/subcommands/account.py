@@ -16,7 +16,7 @@ from msgspec import structs
 
 from hubbub import config
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.model.account import Account
 from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.subcommands.options import WHERE, Command, Sentence, settings_options

@@ -269,7 +269,7 @@ MENTIONS_NOT_KEPT = Wording(
     "account-required", "Mentions are kept only for people with an account. Type /register PASSWORD to make one."
 )
 WORD_INVALID = Wording("bad-value", "A word to listen for has at most {limit} letters and digits, and no spaces.")
-PUSH_URL_INVALID = Wording("bad-value", "Notifications go to an address like https://ntfy.sh/my-secret-topic")
+PUSH_URL_INVALID = Wording("bad-value", "Notifications go to a web address, like https://ntfy.sh/my-secret-topic.")
 PUSH_OFF = Wording("bad-value", "This server sends no notifications.")
 TOO_MANY_WORDS_HEARD = Wording("bad-value", "You have {limit} words already; /notify off WORD removes one.")
 REGISTERED_ONLY = Wording(

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.account_users import PASSWORD
-from hubbub.chat.accounts import Checked, close
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import Session, owner
+from hubbub.chat.users.account_users import PASSWORD
+from hubbub.chat.users.accounts import Checked, close
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Notice

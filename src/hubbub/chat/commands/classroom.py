@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat import classroom
+from hubbub.chat.classroom import classroom
 from hubbub.chat.commands.moderation import SlashCommand, change_modes
 from hubbub.model.entries import ModeChange
 from hubbub.model.events import Notice

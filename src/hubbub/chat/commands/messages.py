@@ -15,7 +15,7 @@ from hubbub.text.cleaning import clean
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.private_history import Conversation
+    from hubbub.chat.private.private_history import Conversation
     from hubbub.chat.session import Room, Session
 
 THUMB = "👍"  # the reaction of /+ and /+1

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat import direct
 from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.chat.messages import say
+from hubbub.chat.private import direct
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.access import Action, may

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hubbub.chat.person import MOST_SCREENS, Person, Screen
+from hubbub.chat.nodes.person import MOST_SCREENS, Person, Screen
 from hubbub.cluster.nats.forwarded import END, EXPEL, INVITED, KNOCK, PRIVATE, ForwardedEvent
 from hubbub.cluster.nats.log.packed_entries import (
     HOST_CHARS,

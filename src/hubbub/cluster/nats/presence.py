@@ -18,9 +18,9 @@ from itertools import count
 import msgspec
 from nats.aio.msg import Msg
 
-from hubbub.chat.direct import deliver
 from hubbub.chat.hub import Hub
-from hubbub.chat.person import Person, person
+from hubbub.chat.nodes.person import Person, person
+from hubbub.chat.private.direct import deliver
 from hubbub.chat.session import User
 from hubbub.cluster.nats import inbound
 from hubbub.cluster.nats.connection import NatsConnection

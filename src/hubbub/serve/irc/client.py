@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubbub.chat.accounts import ScramLogin
 from hubbub.chat.hub import Hub
-from hubbub.chat.read_markers import ReadMarkers
+from hubbub.chat.users.accounts import ScramLogin
+from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.model.account import Account
 from hubbub.serve.irc.metadata_values import MetadataSubscriptions
 from hubbub.serve.irc.network import IrcNetwork

@@ -8,9 +8,9 @@ from functools import partial
 from aiohttp import web
 from msgspec import structs
 
-from hubbub.chat.accounts import Accounts, Checked, LoginPeer, close
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
+from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer, close
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.budget import Buckets

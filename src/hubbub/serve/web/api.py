@@ -18,12 +18,12 @@ import msgspec
 from aiohttp import web
 
 from hubbub.chat import messages
-from hubbub.chat.accounts import Accounts
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
-from hubbub.chat.private_history import ConversationList
+from hubbub.chat.private.private_history import ConversationList
 from hubbub.chat.session import Session
+from hubbub.chat.users.accounts import Accounts
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import searching
 from hubbub.model.access import HIDDEN, Action

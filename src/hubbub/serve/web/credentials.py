@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from hubbub.chat.accounts import Accounts, Bearer, LoginPeer
+from hubbub.chat.users.accounts import Accounts, Bearer, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals

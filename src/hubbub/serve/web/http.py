@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 
 from aiohttp import web
 
-from hubbub.chat.accounts import Bearer, LoginPeer
+from hubbub.chat.users.accounts import Bearer, LoginPeer
 from hubbub.serve.connection import TICK, ClientProtocol, Connection, Shared
 from hubbub.serve.peer_socket import ConnectionState
 from hubbub.text import refusals

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from hubbub.chat import direct, messages
+from hubbub.chat import messages
 from hubbub.chat.commands import moderation, slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
-from hubbub.chat.private_history import Conversation
+from hubbub.chat.private import direct
+from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session
 from hubbub.errors import Refused
 from hubbub.model import searching

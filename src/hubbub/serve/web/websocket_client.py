@@ -11,8 +11,8 @@ from functools import partial
 from msgspec.structs import replace
 from websockets.frames import CloseCode
 
-from hubbub.chat import resuming
 from hubbub.chat.hub import Hub
+from hubbub.chat.rooms import resuming
 from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings

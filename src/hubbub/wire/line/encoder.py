@@ -153,8 +153,8 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
 }
 
 
-# Reactions and hands are many: a terminal shows none of others. chat/reaction_notices.py tells the author of a message,
-# and chat/hands.py the operators.
+# Reactions and hands are many: a terminal shows none of others. chat/notices/reaction_notices.py tells the author of a
+# message, and chat/classroom/hands.py the operators.
 _QUIET = frozenset({Reacted, Unreacted, HandMoved})
 _ANSWERED = frozenset(
     {ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned, TurnGiven}

@@ -101,7 +101,10 @@ def clean_nick(nick: str) -> str:
 
 
 def is_target(name: str) -> bool:
-    """Return whether a name is `@` and a target as chat/direct.py writes it: a user, or some members of a room."""
+    """Return whether a name is `@` and a target: a user, or some members of a room.
+
+    chat/private/direct.py writes such names.
+    """
     to = name.removeprefix("@")
     return to != name and (is_name(_FORMER.sub("", to)) or is_room(_STATUS.sub("", to)))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from hubbub.chat.account_users import Outcome, Start
-from hubbub.chat.accounts import Checked, LoginPeer, ScramLogin
+from hubbub.chat.users.account_users import Outcome, Start
+from hubbub.chat.users.accounts import Checked, LoginPeer, ScramLogin
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.serve.accept.tls import client_fingerprint

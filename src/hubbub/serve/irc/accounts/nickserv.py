@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from hubbub.chat.account_users import PASSWORD
-from hubbub.chat.accounts import Checked
 from hubbub.chat.commands.accounts import account_of, changeable_account
+from hubbub.chat.users.account_users import PASSWORD
+from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
 from hubbub.model.grants import Grant
 from hubbub.serve.irc.accounts import login

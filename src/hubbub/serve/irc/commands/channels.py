@@ -6,9 +6,9 @@ from functools import partial
 
 from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
-from hubbub.chat.private_history import Conversation
-from hubbub.chat.read_markers import ReadMarkers
+from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room
+from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.events import Knocked

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from hubbub.chat import direct, messages
+from hubbub.chat import messages
 from hubbub.chat.commands import classroom, slash
 from hubbub.chat.messages import Which
-from hubbub.chat.private_history import Conversation
+from hubbub.chat.private import direct
+from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room
 from hubbub.errors import Refused
 from hubbub.model.access import Action

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from hubbub.chat.core import Core
-from hubbub.chat.rooms import Rooms
+from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import Operation
 from hubbub.errors import Refused

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from hubbub.chat.accounts import Accounts, NoAccounts
 from hubbub.chat.session import User
+from hubbub.chat.users.accounts import Accounts, NoAccounts
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import names, refusals

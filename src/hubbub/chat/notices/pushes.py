@@ -13,7 +13,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
-from hubbub.chat.mentions import Mentions
+from hubbub.chat.notices.mentions import Mentions
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
 from hubbub.model.conversation import is_conversation

@@ -13,8 +13,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
-from hubbub.chat.positions import Positions
-from hubbub.chat.remote_users import RemoteUsers
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.private.positions import Positions
 from hubbub.chat.session import Parties, Posting, Session, User, owner
 from hubbub.chat.steps import give
 from hubbub.chat.turns import Operation

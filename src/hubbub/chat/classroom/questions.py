@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from hubbub.chat.hands import send_to_operators
+from hubbub.chat.classroom.hands import send_to_operators
 from hubbub.chat.session import Posting
 from hubbub.errors import Refused
 from hubbub.model import ids

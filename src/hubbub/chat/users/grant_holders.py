@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hubbub.chat.accounts import Accounts
 from hubbub.chat.session import Session
+from hubbub.chat.users.accounts import Accounts
 from hubbub.model.account import Account
 from hubbub.model.grants import Grant
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from hubbub.chat.room import CommittedBatch, Cursor, slices
+from hubbub.chat.rooms.loaded_room import CommittedBatch, Cursor, slices
 from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
 from hubbub.model.client import Send

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
-from hubbub.chat.hands import who
-from hubbub.chat.questions import IN_ROOM, OF_PERSON, QUESTION_BYTES, Change, Question
+from hubbub.chat.classroom.hands import who
+from hubbub.chat.classroom.questions import IN_ROOM, OF_PERSON, QUESTION_BYTES, Change, Question
 from hubbub.chat.session import owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action

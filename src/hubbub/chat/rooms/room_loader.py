@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hubbub.chat.core import Core
-from hubbub.chat.remote_users import RemoteUsers
+from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry

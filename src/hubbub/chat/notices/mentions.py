@@ -13,9 +13,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from hubbub.chat.accounts import Accounts
 from hubbub.chat.core import Core
 from hubbub.chat.session import Room, Session, User
+from hubbub.chat.users.accounts import Accounts
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.account import Account, id_of, is_account

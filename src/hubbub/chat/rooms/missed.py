@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice, takewhile
 
 from hubbub.chat.core import Core
-from hubbub.chat.delivery import PAGE
+from hubbub.chat.rooms.delivery import PAGE
 from hubbub.chat.session import Room, Session
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from hubbub.chat.core import Core
-from hubbub.chat.orphans import Orphans
-from hubbub.chat.person import Person, Screen, note_details, take_details
-from hubbub.chat.remote_places import Place, RemotePlaces
+from hubbub.chat.nodes.orphans import Orphans
+from hubbub.chat.nodes.person import Person, Screen, note_details, take_details
+from hubbub.chat.nodes.remote_places import Place, RemotePlaces
 from hubbub.chat.session import Posting, Room, User
 from hubbub.model.account import is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.chat.core import Core
-from hubbub.chat.naming import Naming
-from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.rooms import Rooms
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.turns import Operation
+from hubbub.chat.users.accounts import Checked, LoginPeer
+from hubbub.chat.users.naming import Naming
 from hubbub.errors import Refused
 from hubbub.model import ids
 from hubbub.model.account import Account

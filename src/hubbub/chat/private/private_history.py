@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
-from hubbub.chat.positions import Position, Positions
+from hubbub.chat.private.positions import Position, Positions
 from hubbub.chat.session import Parties, Session
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from hubbub.chat.core import Core
-from hubbub.chat.missed import tell_missed
-from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.room import CommittedBatch, Cursor
-from hubbub.chat.room_loader import RoomLoader
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.rooms.loaded_room import CommittedBatch, Cursor
+from hubbub.chat.rooms.missed import tell_missed
+from hubbub.chat.rooms.room_loader import RoomLoader
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused

@@ -12,11 +12,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from hubbub.chat.account_users import AccountUsers, Chat
 from hubbub.chat.core import Core
-from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.rooms import Rooms
+from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, User
+from hubbub.chat.users.account_users import AccountUsers, Chat
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account, id_of
 from hubbub.model.events import Event

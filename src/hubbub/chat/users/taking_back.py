@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from hubbub.chat.core import Core
-from hubbub.chat.positions import Position
+from hubbub.chat.private.positions import Position
 from hubbub.chat.session import Posting
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
