@@ -10,6 +10,7 @@ from msgspec import structs
 from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat import moderation
 from hubbub.chat.nodes.person import screen
+from hubbub.chat.session import User, wrote
 from hubbub.chat.users.account_users import GRACE_SECONDS
 from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
@@ -1012,3 +1013,50 @@ def test_the_owner_ends_another_session_on_the_same_node() -> None:
     town.settle()
     assert ann.sees()[-1] == Notice(("That connection is ended",)) and ann.user.sessions == [ann.session]
     assert Notice(("You have ended this session from another device",)) in too.sees()
+
+
+def test_a_session_without_a_user_ends_when_a_new_password_voids_its_token() -> None:
+    town = Town("Ann")
+    peer = town.house.connect()
+    town.hub.holders.hold(peer.session, "two")
+    town.accounts.granted = [Granted("two", Grant(created=NOON - 1))]
+    town.accounts.add("Ann", valid_from=NOON)
+    assert peer.session.closed
+
+
+def test_a_login_that_cannot_rename_the_guest_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town("Ann")
+    (guest,) = town.house.enter("Gast")
+
+    def refuse(*_: object) -> None:
+        raise refusals.NAME_TAKEN(name="Ann")
+
+    monkeypatch.setattr(town.hub.naming, "rename_to", refuse)
+    guest.types("/login Ann secret")
+    town.settle()
+    assert codes(guest) == ["name-taken"] and guest.session.nick == "Gast"
+    monkeypatch.undo()
+    guest.types("/login Ann secret")
+    town.settle()
+    assert guest.session.nick == "Ann"
+
+
+def test_a_bot_is_the_author_of_the_messages_of_its_account() -> None:
+    town = Town("Ann")
+    ann, bot = town.log_in("Ann"), town.house.connect()
+    ann.types("hello")
+    town.settle()
+    entry = town.house.broker.log[-1]
+    bot.session.acts_for = town.accounts.find("Ann")
+    assert wrote(bot.session, entry) and not wrote(bot.session, structs.replace(entry, host="~nc@x.nc"))
+
+
+def test_an_account_takes_a_name_that_a_remote_user_may_still_have() -> None:
+    town = Town("Ann")
+    town.hub.nicks.names = Registry()
+    remote = User("Ann", is_remote=True)
+    town.hub.users["ann"] = remote
+    account = town.accounts.find("Ann")
+    assert account
+    user, _ = town.hub.nicks.claim("Ann", account=account)
+    assert town.hub.users["ann"] is user is not remote

@@ -295,3 +295,28 @@ def test_room_rests_for_a_minute_after_too_many_messages() -> None:
     for number in range(9):
         typed(house, bo, f"{number}")
     assert told(bo)[-1:] != ["moderated"] and len(later) == 1
+
+
+def test_brake_that_an_operator_has_ended_ends_once() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    later: list[Callable[[], None]] = []
+    house.hub.later = lambda seconds, call: later.append(call)
+    typed(house, al, "/set flood 1")
+    typed(house, bo, "1", "2")
+    (end,) = later
+    state(house).brake_ends = 0.0
+    stored = len(house.broker.log)
+    end()
+    house.settle()
+    assert len(house.broker.log) == stored
+
+
+def test_brake_is_published_by_the_node_of_the_message_alone() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/set flood 1")
+    typed(house, bo, "1")
+    room = house.hub.rooms.loaded["ops"]
+    stored = len(house.broker.log)
+    house.hub.effects._brakes.note(room, [house.broker.log[-1]], [None])
+    house.settle()
+    assert len(house.broker.log) == stored

@@ -8,6 +8,7 @@ from doubles import NOON, House, Peer
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.chat.pipeline import after_all
+from hubbub.errors import Refused
 from hubbub.model.entries import Edited, Entry, Kind, Said
 from hubbub.model.events import HistoryShown, Notice, PinnedMessage, ReactionsAdded, Refusal, RoomEntered
 from hubbub.text.tags import reply_to
@@ -301,3 +302,27 @@ def test_terminal_shows_the_newest_pins() -> None:
 def test_unconfirmed_correction_is_told_when_it_is_stored_after_all() -> None:
     entry = Entry("ops", 9, 8, NOON, "Al", "x.9", Edited("x.1", "tea"))
     assert after_all(entry) == "Your message was corrected after all"
+
+
+def test_message_is_corrected_by_its_number() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "tea")
+    seq = house.broker.log[-1].seq
+    typed(house, al, "cake", f"/fix #{seq} tea at 4")
+    assert bo.sees()[-1] == "Al corrects: tea at 4"
+    assert [text_in(one) for one in house.hub.rooms.loaded["ops"].latest] == ["tea at 4", "cake"]
+
+
+def test_message_that_is_not_pinned_cannot_be_unpinned_by_its_id() -> None:
+    house, (al, _) = ops("Al", "Bo")
+    with pytest.raises(Refused) as refused:
+        messages.unpin(house.hub, al.session, house.hub.rooms.loaded["ops"], "x.9")
+    assert refused.value.code == "no-such-message"
+
+
+def test_room_that_is_on_the_screen_already_becomes_the_current_one() -> None:
+    house, (al, _) = ops("Al", "Bo")
+    room = house.hub.rooms.loaded["ops"]
+    house.hub.rooms.focus(al.session, house.hub.rooms.loaded["lobby"].id)
+    house.hub.rooms._enter(al.session, room, None)
+    assert al.session.current == room.id

@@ -617,3 +617,29 @@ def test_forged_targets_and_ids_lead_to_no_conversation_of_others() -> None:
     post.settle()
     assert not isinstance(pages[0], LogPage) or not pages[0].entries
     assert bo.user.is_known_as("idbo")
+
+
+def test_a_message_is_stored_although_its_author_has_gone_by_then() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    direct.send_private(post.hub, ann.session, "bo", "psst")
+    post.positions.answer()
+    post.hub.owners.pop(ann.user.host)
+    post.settle()
+    assert [text for _, _, text in post.log()] == ["psst"] and [
+        one.text for one in bo.sees() if isinstance(one, Private)
+    ]
+
+
+def test_the_page_of_a_guest_is_shown_as_it_is() -> None:
+    post = Post()
+    (guest,) = post.house.enter("Gast")
+    page = LogPage(())
+    assert post.hub.private_history.shown(guest.session, page) is page
+
+
+def test_a_page_without_private_messages_is_shown_as_it_is() -> None:
+    post = Post("Ann")
+    ann = post.log_in("Ann")
+    page = LogPage(tuple(post.house.broker.log))
+    assert page.entries and post.hub.private_history.shown(ann.session, page) is page

@@ -160,3 +160,7 @@ def test_kind_of_a_newer_version_is_kept_and_not_shown() -> None:
     assert entry.kind is Kind.UNKNOWN and text_of(entry.body) == ""
     assert record(entry)[4:7] == ("poll", "Al", "tea or coffee?")
     assert shown_record(entry)[4:7] == ("unknown", "Al", "")
+
+
+def test_brake_without_its_seconds_is_unknown() -> None:
+    assert body_of("brake", "") == (Unknown("brake", ""), "")

@@ -12,7 +12,11 @@ from hubbub.model.entries import (
     Edited,
     Entry,
     Erased,
+    HandMoved,
     Kind,
+    ModeChange,
+    ModesChanged,
+    NickChanged,
     Pinned,
     Quote,
     Reacted,
@@ -191,3 +195,14 @@ def test_the_oldest_pin_is_dropped_beyond_the_bound() -> None:
 def test_no_client_can_send_the_tags_of_the_server() -> None:
     own = join("edited", "reactions={}", "+reply=x.1")
     assert shown(own) == "+reply=x.1" and clean_tags("reactions={}") == ""
+
+
+def test_a_hand_ends_with_a_name_that_has_a_voice() -> None:
+    host = "~nc@ann.nc"
+    bodies = [
+        HandMoved("up", f"Bo!{host}"),
+        ModesChanged((ModeChange(True, "v", f"Cy!{host}"),)),
+        NickChanged("Cy"),
+    ]
+    state = RoomState("ops", [entry(body, f"y.{number}", "Bo", seq=number) for number, body in enumerate(bodies, 1)])
+    assert not state.hands and state.rights[("cy", host)] == "v"

@@ -153,6 +153,6 @@ class PrivateLog:
 
     def _note(self, account: str, other: str, seq: int, given: bool | None) -> None:
         """Note whether somebody was given a message; one that they missed holds their position until the next login."""
-        if self._core.positions:
-            note = self._core.positions.given if given else self._core.positions.missed
-            note(account, other, seq)
+        assert self._core.positions
+        note = self._core.positions.given if given else self._core.positions.missed
+        note(account, other, seq)

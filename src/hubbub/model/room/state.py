@@ -87,9 +87,8 @@ def overlaid(entry: Entry, by: Entry) -> Entry:
             return replace(entry, body=replace(entry.body, text=body.text), tags=join(own, codes))
         case Reacted():
             return replace(entry, tags=reactions.add(entry.tags, body.reaction, by.nick))
-        case Unreacted():
-            return replace(entry, tags=reactions.remove(entry.tags, body.reaction, by.nick))
-    return entry
+    assert isinstance(body, Unreacted)
+    return replace(entry, tags=reactions.remove(entry.tags, body.reaction, by.nick))
 
 
 def erased(entry: Entry) -> Entry:
