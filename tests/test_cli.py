@@ -479,6 +479,7 @@ def test_every_setting_has_a_flag(name: str) -> None:
             "buffer": "17000",
             "tls": "self-signed",
             "plaintext": "no",
+            "push": "no",
             "register": "invite",
             "guests": "read",
             "plaintext_passwords": "yes",

@@ -365,6 +365,7 @@ def test_text_and_link_are_copied(server: Server, enter: Enter) -> None:
     assert page.evaluate(copied) == long.removeprefix("```\n").removesuffix("\n```")
     paste(page, "for x in y:\n    print(x)")
     lines = said(page).last
+    expect(lines.locator(".pasted")).to_have_count(1)
     assert "mono" in lines.locator(".text").evaluate("node => getComputedStyle(node).fontFamily")
     lines.get_by_role("button", name="Copy these lines").click()
     expect(lines.locator(".copied")).to_have_count(1)

@@ -143,6 +143,7 @@ def test_neighbours_that_come_and_go_are_one_line(serve: Callable[..., Server], 
     line.get_by_role("button", name="Details").click()
     expect(line).to_contain_text("P29 has joined")
     say(page, "good morning")
+    pupils[2].skips_to(b"Teacher: good morning\n")
     pupils[2].say("/quit")
     pupils[2].rest()
     expect(page.locator("li.event").last).to_have_text(re.compile("P02 has left$"))
