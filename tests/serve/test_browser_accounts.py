@@ -271,7 +271,7 @@ async def test_a_bot_says_hello_with_a_token_or_password() -> None:
             assert (await bot.sees("error"))["code"] == "wrong-password"
         await bot.say(type="hello", name="ci", password=full, label="h2")
         assert (await bot.next()) | {"tag": "", "log": "", "resume": ""} == {
-            "type": "welcome", "nick": "ci", "tag": "", "log": "", "resume": "", "label": "h2",
+            "type": "welcome", "nick": "ci", "tag": "", "log": "", "resume": "", "label": "h2", "edit_minutes": 15,
         }  # fmt: skip
         await bot.sees("joined", room="lobby")
         second = await web.talk()

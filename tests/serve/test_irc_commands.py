@@ -157,7 +157,7 @@ def test_what_the_server_supports(people: People) -> None:
     assert support["CASEMAPPING"] == "ascii" and support["CHANTYPES"] == "#" and support["PREFIX"] == "(ov)@+"
     assert support["STATUSMSG"] == "@+" and set(support["ELIST"]) == set("CMNTU")
     lists, always, set_only, flags = support["CHANMODES"].split(",")[:4]
-    assert (set(lists), always, set_only) == (set("beI"), "k", "dl") and set(flags) >= set("imnst")
+    assert (set(lists), always, set_only) == (set("beI"), "k", "dfl") and set(flags) >= set("imnst")
     assert {support["EXCEPTS"], support["INVEX"]} <= {"", "e", "I"}
     assert "m" in support["EXTBAN"].partition(",")[2]
     assert re.fullmatch(r"([A-Z]+:\d*,?)+", support["TARGMAX"])

@@ -45,8 +45,6 @@ class Mention(NamedTuple):
 
 def addressed(text: str) -> tuple[str, ...]:
     """Return the folded names that a text may address; most of them may be nobody's."""
-    if not ("@" in text or ":" in text or "," in text):
-        return ()
     found: dict[str, None] = {}
     for match in islice(_ADDRESSED.finditer(text), MOST_NAMES):
         found.update(dict.fromkeys(_names(match[1] or match[2])))

@@ -83,7 +83,9 @@ class Mentions:
 
     def note(self, entry: Entry, body: Said) -> None:
         """Find the mentions in a message that was stored and delivered."""
-        names = addressed(body.text)
+        text = body.text
+        # Most messages have none of these signs, so there is nothing to look for.
+        names = addressed(text) if "@" in text or ":" in text or "," in text else ()
         words = words_in(body.text) & self._listeners.keys() if self._listeners else ()
         target = reply_to(entry.tags) if entry.tags else ""
         if not (names or words or target):

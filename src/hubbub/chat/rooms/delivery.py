@@ -130,7 +130,7 @@ class Delivery:
             for session in apart:
                 span = slice(0, leaving.get(session, len(entries)) + 1)
                 mine = () if encoder.echo else own.get(session, ())
-                shown = _without(lines, hidden.get(session, ()))
+                shown = _without(lines, hidden[session]) if session in hidden else lines
                 if part := batch.encoded_for(session, encoder, shown, mine, span):
                     session.sink.write(part)
         return batch
