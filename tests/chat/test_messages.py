@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+
 import pytest
 
 from doubles import NOON, House, Peer
@@ -326,3 +329,26 @@ def test_room_that_is_on_the_screen_already_becomes_the_current_one() -> None:
     house.hub.rooms.focus(al.session, house.hub.rooms.loaded["lobby"].id)
     house.hub.rooms._enter(al.session, room, None)
     assert al.session.current == room.id
+
+
+def test_substitution_that_would_make_a_huge_text_is_refused_before_the_text_is_made() -> None:
+    house, (al, _) = ops("Al", "Bo")
+    typed(house, al, "a" * 16_000)
+    tracemalloc.start()
+    typed(house, al, f"s/a/{'b' * 16_000}/g")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told(al) == "text-too-long" and peak < 10_000_000
+
+
+def test_waiting_notice_of_a_reaction_shows_no_text_that_was_deleted() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    waiting: list[Callable[[], None]] = []
+    house.hub.later = lambda seconds, call: waiting.append(call)
+    typed(house, al, "psst")
+    typed(house, bo, "/+1")
+    typed(house, cy, "/+1")
+    house.forget()
+    typed(house, al, "/delete")
+    waiting.pop()()
+    assert not [one for one in al.sees() if isinstance(one, ReactionsAdded)]

@@ -246,10 +246,14 @@ def say(  # noqa: PLR0913 - the parts of one message
 
     def act(entry: Entry | None) -> None:
         before = entry.body.text if entry and isinstance(entry.body, Said) else ""
-        if entry and old in before and _is_recent(hub, entry):
-            _correct(hub, session, where, entry, before.replace(old, new, count))
-        else:
+        if not entry or old not in before or not _is_recent(hub, entry):
             hub.say(session, text, where.name, kind, label, tags)
+            return
+        replaced = before.count(old) if count < 0 else 1
+        # Known before the text is made: two long lines could ask for hundreds of megabytes.
+        if len(before) + replaced * (len(new) - len(old)) > MESSAGE_BYTES:
+            raise refusals.TEXT_TOO_LONG(limit=MESSAGE_BYTES)
+        _correct(hub, session, where, entry, before.replace(old, new, count))
 
     before, session.label = session.label, session.label or label
     find(hub, session, where, Which(own=True), act, lambda refusal: hub.refuse(session, refusal, label, where.name))

@@ -1,4 +1,4 @@
-"""Notices about reactions: the author of a message is told of them in few lines, however many they are."""
+"""Notices about reactions: few lines for the author of a message, however many the reactions are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from functools import partial
 
 from hubbub.chat.core import Core
 from hubbub.chat.session import Room, User
-from hubbub.model.entries import Entry, Reacted, Said
+from hubbub.model.codec import text_of
+from hubbub.model.entries import Entry, Reacted
 from hubbub.model.events import ReactionsAdded
 from hubbub.model.ignoring import hides
 
@@ -22,7 +23,7 @@ class ReactionNotices:
 
     def note(self, room: Room, entry: Entry, body: Reacted) -> None:
         """Tell the author of a message about a reaction to it now, or at the end of the pause."""
-        message = next((one for one in reversed(room.latest) if one.id == body.target), None)
+        message = _find(room, body.target)
         author = self._core.nicks.find(message.nick) if message else None
         if (
             not (author and message and author.sessions and author.wrote(message))
@@ -35,17 +36,23 @@ class ReactionNotices:
             waiting.append((body.reaction, entry.nick))
             return
         self._waiting[message.id] = [(body.reaction, entry.nick)]
-        self._tell(room, message, author)
+        self._tell(room, message.id, author)
 
-    def _tell(self, room: Room, message: Entry, author: User) -> None:
-        found = self._waiting.pop(message.id)
-        if not found:
+    def _tell(self, room: Room, id: str, author: User) -> None:
+        found, message = self._waiting.pop(id), _find(room, id)  # it may have been corrected or redacted meanwhile
+        if not (found and message):
             return
-        assert isinstance(message.body, Said)
         reactions = " ".join(dict.fromkeys(reaction for reaction, _ in found))
-        event = ReactionsAdded(room.name, message.body.text, reactions, tuple(dict.fromkeys(nick for _, nick in found)))
+        event = ReactionsAdded(
+            room.name, text_of(message.body), reactions, tuple(dict.fromkeys(nick for _, nick in found))
+        )
         for session in author.sessions:
             if not session.paused:
                 session.client.send_event(event)
-        self._waiting[message.id] = []
-        self._core.later(PAUSE, partial(self._tell, room, message, author))
+        self._waiting[id] = []
+        self._core.later(PAUSE, partial(self._tell, room, id, author))
+
+
+def _find(room: Room, id: str) -> Entry | None:
+    """Return one of the newest messages of a room by its id; None if it is not among them, or was redacted."""
+    return next((one for one in reversed(room.latest) if one.id == id), None)
