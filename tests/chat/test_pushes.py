@@ -78,6 +78,22 @@ def test_private_message_is_sent_and_its_deletion_is_not() -> None:
     assert away.bodies() == ["tea"] and away.sent[0][1].title == "Bo (private)"
 
 
+def test_private_message_mentions_nobody_and_is_sent_once() -> None:
+    away = Away()
+    away.accounts.add("Cy", push="https://ntfy.example/cy")
+    away.says(away.bo, "/msg Ann @ann and @cy: tea?")
+    assert away.mentions.known == {}
+    assert away.bodies() == ["@ann and @cy: tea?"] and away.sent[0][0] == URL
+
+
+def test_messages_of_people_who_are_ignored_are_not_sent() -> None:
+    away = Away()
+    away.says(away.bo, "@ann tea?")
+    away.says(away.log_in("Ann"), "/ignore Bo", "/quit")
+    away.says(away.bo, "/msg Ann psst", "@ann cake?")
+    assert away.bodies() == []
+
+
 def test_deleted_message_is_not_sent() -> None:
     away = Away()
     away.says(away.bo, "@ann tea?", "/delete")

@@ -19,6 +19,7 @@ from hubbub.chat.users.accounts import Accounts
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.account import Account, id_of, is_account
+from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Event, Mentioned
 from hubbub.model.ignoring import hides
@@ -82,7 +83,12 @@ class Mentions:
     # --- a stored message -----------------------------------------------------------------------------------------
 
     def note(self, entry: Entry, body: Said) -> None:
-        """Find the mentions in a message that was stored and delivered."""
+        """Find the mentions in a message that was stored and delivered.
+
+        Those in private are none: nobody else can read the message, and the other one is notified of each anyway.
+        """
+        if is_conversation(entry.room):
+            return
         text = body.text
         # Most messages have none of these signs, so there is nothing to look for.
         names = addressed(text) if "@" in text or ":" in text or "," in text else ()

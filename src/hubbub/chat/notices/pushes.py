@@ -19,6 +19,7 @@ from hubbub.model.account import Account
 from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Notice
+from hubbub.model.ignoring import hides
 from hubbub.model.mentions import Mention
 from hubbub.model.push import Push, is_quiet, made
 from hubbub.text.names import key_of
@@ -102,7 +103,12 @@ class Pushes:
 
     def _fetched(self, account: Account, entry: Entry | BrokerError | None) -> None:
         send, done = self.send, partial(self._sent, account)
-        if send is None or not isinstance(entry, Entry) or not isinstance(entry.body, Said):
+        if (
+            send is None
+            or not isinstance(entry, Entry)
+            or not isinstance(entry.body, Said)
+            or hides(account.ignored, entry)
+        ):
             self._next(account.id)
             return
         private = is_conversation(entry.room)
