@@ -11,6 +11,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Kind, Left, NickChanged
 from hubbub.model.events import NickAssigned, Notice, Private, Refusal, RoomEntered, RoomExited
+from hubbub.model.ids import end_of
 from records import draft_of, text_in
 
 
@@ -230,6 +231,51 @@ def test_nodes_that_each_took_the_user_for_being_on_the_other_publish_one_leave(
     node.hub.remote.remove(home)
     node.house.settle()
     assert node.kinds()[-1] == ("Ann", Joined)
+
+
+def test_the_last_node_and_one_that_the_user_was_on_before_publish_the_same_leave() -> None:
+    node = Node()
+    home = node.hub.remote.add(who := node.elsewhere("lobby"))
+    ann = node.log_in()
+    node.hub.remote.remove(home)
+    ann.leave()
+    (_, end), *_ = [one for one in node.later if one[0] == 30.0]
+    assert callable(end)
+    end()
+    node.house.settle()
+    left = node.house.broker.log[-1]
+    assert (type(left.body), left.id) == (Left, end_of("idann", who.joins))
+    # Without a known join, it has an id of the session.
+    other = node.log_in()
+    other.types("/join lobby")
+    node.house.settle()
+    node.hub.rooms.loaded["lobby"].members[other.user] = 0
+    other.types("/quit")
+    node.later[-1][1]()  # type: ignore[operator]
+    node.house.settle()
+    assert node.kinds()[-1] == ("Ann", Left) and not node.house.broker.log[-1].id.startswith("idann.")
+
+
+def test_such_a_leave_is_followed_like_any_other_one() -> None:
+    node = Node()
+    id = end_of("idann", (who := node.elsewhere("lobby")).joins)
+    home = node.hub.remote.add(who)
+    node.store("lobby", Left(quit=True), id)
+    assert node.members() == ["Bo"]
+    node.hub.remote.remove(home)
+    # The node says that the user is gone before the log does.
+    home = node.hub.remote.add(who := node.elsewhere("lobby"))
+    node.hub.remote.remove(home)
+    node.store("lobby", Left(quit=True), end_of("idann", who.joins))
+    node.house.now += 60
+    node.hub.remote.end_orphans(30)
+    assert node.house.gather() == []
+    # The user has come here.
+    node.hub.remote.add(who := node.elsewhere("lobby"))
+    node.log_in()
+    node.store("lobby", Left(quit=True), end_of("idann", who.joins))
+    node.house.settle()
+    assert node.kinds()[-1] == ("Ann", Joined) and node.members() == ["Bo", "Ann"]
 
 
 def test_the_leave_is_published_by_the_last_node_after_the_grace() -> None:

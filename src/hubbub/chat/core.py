@@ -314,6 +314,7 @@ class Core:
         label: str = "",
         nick: str = "",
         must_store: bool = False,
+        id: str = "",
     ) -> Posting:
         """Publish a draft of a session: it gets the session's next id, its tags and its label.
 
@@ -325,11 +326,12 @@ class Core:
             label: the session's label for the draft, if the current command has none.
             nick: the nick of the author, if it is not that of the session.
             must_store: publish the draft again after every failed commit, until it is stored.
+            id: the id of the entry, if it is not the session's next one.
 
         """
         session.next_id += 1
         label = session.label or label
-        id = ids.make_id(session.id_prefix, session.next_id, label)
+        id = id or ids.make_id(session.id_prefix, session.next_id, label)
         if user := session.user:
             nick = nick or user.nick
             tags = join(session.tags, tags) if user.modes else tags
@@ -343,7 +345,7 @@ class Core:
         return posting
 
     def publish_event(
-        self, session: Session, bodies: Mapping[NamedRoom, Body], nick: str = "", must_store: bool = False
+        self, session: Session, bodies: Mapping[NamedRoom, Body], nick: str = "", must_store: bool = False, id: str = ""
     ) -> None:
         """Publish one event of the session's user in several rooms, with a body for each: all drafts have the same id.
 
@@ -352,7 +354,7 @@ class Core:
         number = session.next_id
         for room, body in bodies.items():
             session.next_id = number
-            posting = self.publish(session, room, body, nick=nick, must_store=must_store)
+            posting = self.publish(session, room, body, nick=nick, must_store=must_store, id=id)
             if room is not next(iter(bodies)):
                 posting.label = ""
 

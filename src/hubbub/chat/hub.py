@@ -43,6 +43,7 @@ from hubbub.model.account import Account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Kind, Left, Said, TopicSet
 from hubbub.model.events import Event, Goodbye, Notice
+from hubbub.model.ids import end_of
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.text import names, refusals
 from hubbub.text.bounds import TOPIC_BYTES
@@ -185,7 +186,10 @@ class Hub(Core):
             else:
                 text = self.reason(session, room, reason) if asked else reason_of(reason)
                 leaves[room] = Left(text, quit=True, lost=not asked)
-        self.publish_event(session, leaves, next(iter(user.held_names()), ""), must_store=True)
+        # A node on which the owner of an account was before may publish this leave as well.
+        joins = [room.members.get(user, 0) for room in user.rooms.values()]
+        id = end_of(user.account.id, joins) if user.account else ""
+        self.publish_event(session, leaves, next(iter(user.held_names()), ""), must_store=True, id=id)
         for joined in list(user.rooms.values()):
             self.rooms.remove(user, joined)
         if session in user.sessions:

@@ -9,6 +9,8 @@ the same id, so an id is unique within a room. (Logs of older versions have `~` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def make_id(session: str, number: int, label: str = "") -> str:
     """Return the id of the draft with this number of the session with this prefix.
@@ -34,6 +36,21 @@ def leave_for(user: str, seq: int) -> str:
     No session has such ids, and the same leave always has the same id.
     """
     return f"{user}x{seq:x}.0"
+
+
+def end_of(account: str, seqs: Iterable[int]) -> str:
+    """Return the id of the leave with which the owner of an account is gone, whichever node publishes it.
+
+    Args:
+        account: the id of the account.
+        seqs: the numbers of the joins that it ends; 0 for an unknown one.
+
+    Returns:
+        The id, the same on all nodes, so that one such leave is stored; "" if no number is known.
+
+    """
+    first = min(seqs, default=0)
+    return leave_for(f"{account}.", first) if first else ""
 
 
 def redaction_for(account: str, seq: int) -> str:

@@ -74,6 +74,12 @@ class Orphans:
             if not rooms:
                 del self._rooms[prefix]
 
+    def ended(self, host: str, room: str) -> None:
+        """Forget the memberships of the owner of an account in a room: the log has the end of them all."""
+        for prefix, rooms in list(self._rooms.items()):
+            if room in rooms and rooms[room].host == host:
+                self.left(prefix, room)
+
     def forget(self, room: str) -> None:
         """Forget all memberships of a room: the leaves in its log are not seen here any more."""
         for prefix in list(self._rooms):

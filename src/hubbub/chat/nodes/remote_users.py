@@ -19,10 +19,10 @@ from hubbub.chat.nodes.orphans import Orphans
 from hubbub.chat.nodes.person import Person, Screen, note_details, take_details
 from hubbub.chat.nodes.remote_places import Place, RemotePlaces
 from hubbub.chat.session import Posting, Room, User
-from hubbub.model.account import is_account
+from hubbub.model.account import id_of, is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
-from hubbub.model.ids import leave_for, process_of, user_of
+from hubbub.model.ids import end_of, leave_for, process_of, user_of
 from hubbub.text.names import key_of
 
 FRESH = 60.0  # seconds up to which a join in the log is taken for a new one; older ones were imported or read late
@@ -195,14 +195,12 @@ class RemoteUsers:
     def _leave(self, user: User, reason: str) -> None:
         """Publish the leave of a user whose sessions have ended on this node and then on the last other one.
 
-        Each of these nodes took the user to be on another one. The id is the same on all of them, so that one leave is
-        stored.
+        Each node may have taken the user to be on another one. If the last one has not, it publishes the leave as well.
+        The id is the same on all of them, so that one leave is stored.
         """
         places = self.places(user)
-        if places and self.may_speak():
-            self.publish_leaves(
-                leave_for(_prefix_of(user.host), min(places.values())), user.nick, user.host, places, reason
-            )
+        if (id := end_of(id_of(user.host), places.values())) and self.may_speak():
+            self.publish_leaves(id, user.nick, user.host, places, reason)
         self._depart(user, orphans=False)
 
     def _depart(self, user: User, orphans: bool = True) -> None:
@@ -293,6 +291,9 @@ class RemoteUsers:
             return
         prefix = user_of(entry.id)
         user = self._authors.get(prefix)
+        if is_account(entry.host) and prefix == f"{id_of(entry.host)}.":  # a leave that several nodes may publish
+            user = self._core.owners.get(entry.host)
+            self._orphans.ended(entry.host, entry.room)
         if user is None:
             if not isinstance(entry.body, Joined):
                 self._orphans.left(prefix, entry.room)
@@ -432,8 +433,3 @@ class RemoteUsers:
             return
         for came in self.on_arrival:
             came(user, room)
-
-
-def _prefix_of(host: str) -> str:
-    """Return the prefix of the ids of leaves that several nodes may publish for the owner of an account."""
-    return f"{host.rpartition('@')[2].partition('.')[0]}."
