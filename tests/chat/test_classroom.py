@@ -8,8 +8,9 @@ import pytest
 
 from doubles import House, Peer
 from hubbub.chat.classroom import classroom, hands, questions
+from hubbub.chat.classroom.flood import WINDOW
 from hubbub.errors import Refused
-from hubbub.model.entries import Said
+from hubbub.model.entries import HandMoved, Said
 from hubbub.model.events import ForOperators, Notice, Refusal, RoomEntered
 from hubbub.model.room.state import MAX_HANDS, RoomState
 from hubbub.wire.line import encoder as line
@@ -109,6 +110,28 @@ def test_a_program_that_acts_for_an_account_uses_the_turn_of_its_owner() -> None
     house.settle()
     typed(house, bo, "no")
     assert told(bo)[-1] == "moderated"
+
+
+def test_end_of_the_turn_of_a_program_has_the_name_of_its_owner() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/quiet on", "/next Bo")
+    program = house.connect().session  # without a user of its own
+    hands.use_turn(house.hub, program, house.hub.rooms.loaded["ops"], bo.user)
+    house.settle()
+    ended = house.broker.log[-1]
+    assert (ended.nick, ended.body) == ("Bo", HandMoved("spoken", "Bo!~nc@bo.nc"))
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_hand_or_turn_of_somebody_who_was_kicked_ends(turn: bool) -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, cy, "/hand")
+    typed(house, bo, "/hand")
+    typed(house, al, *(["/next Bo"] if turn else []), "/kick Bo")
+    assert list(state(house).hands) == [("cy", "~nc@cy.nc")]
+    typed(house, bo, "/join ops")
+    assert state(house).prefixes(bo.user) == ""
+    typed(house, al, "/kick Bo")
 
 
 def test_end_of_the_quiet_lowers_all_hands() -> None:
@@ -295,6 +318,23 @@ def test_room_rests_for_a_minute_after_too_many_messages() -> None:
     for number in range(9):
         typed(house, bo, f"{number}")
     assert told(bo)[-1:] != ["moderated"] and len(later) == 1
+
+
+def test_corrections_count_as_messages_for_the_brake() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/set flood 3")
+    typed(house, bo, "1", "/fix 2", "/fix 3", "/fix 4", "/fix 5")
+    assert told(bo)[-1] == "moderated"
+
+
+def test_brake_forgets_rooms_in_which_nobody_speaks_any_more() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/set flood 3")
+    typed(house, bo, "1", "/join art", "/set flood 3", "/op Al")
+    typed(house, al, "/join art")
+    house.now += WINDOW + 1
+    typed(house, al, "1")
+    assert list(house.hub.effects._brakes._times) == [house.broker.id("art")]
 
 
 def test_brake_that_an_operator_has_ended_ends_once() -> None:

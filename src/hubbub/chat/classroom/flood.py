@@ -8,7 +8,7 @@ from functools import partial
 
 from hubbub.chat.core import Core
 from hubbub.chat.session import Posting, Room
-from hubbub.model.entries import Braked, Draft, Entry, Said
+from hubbub.model.entries import Braked, Draft, Edited, Entry, Said
 from hubbub.text.names import key_of
 
 WINDOW = 10.0  # seconds in which messages are counted
@@ -21,18 +21,23 @@ class Brakes:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._times: dict[str, deque[float]] = {}  # of the newest messages, by the id of the room
+        self._times: dict[
+            str, deque[float]
+        ] = {}  # of the newest messages, by the id of the room; the last one is the newest
 
     def note(self, room: Room, entries: Sequence[Entry], postings: Sequence[Posting | None]) -> None:
-        """Count the stored messages of a room, and let it rest if there were too many."""
+        """Count the stored messages of a room and their corrections, and let it rest if there were too many."""
         for entry, posting in zip(entries, postings, strict=True):
             rights = room.state.rights.get((key_of(entry.nick), entry.host), "")
-            if type(entry.body) is Said and "o" not in rights:
+            if type(entry.body) in (Said, Edited) and "o" not in rights:
                 self._count(room, entry, posting is not None)
 
     def _count(self, room: Room, entry: Entry, own: bool) -> None:
-        times = self._times.setdefault(room.id, deque())
+        times = self._times[room.id] = self._times.pop(room.id, deque())
         times.append(entry.time)
+        # Rooms in which nobody speaks any more cost no memory.
+        while self._times[oldest := next(iter(self._times))][-1] < entry.time - WINDOW:
+            del self._times[oldest]
         while len(times) > room.state.flood + 1 or times[0] < entry.time - WINDOW:
             times.popleft()
         if len(times) > room.state.flood and room.state.brake_ends <= entry.time:

@@ -19,7 +19,7 @@ def use_turn(core: Core, session: Session, room: Room, user: Principal) -> None:
     They have no voice from now on, so that no second message of theirs passes before the entry is stored.
     """
     if room.state.has_turn(user):
-        core.publish(session, room.state, HandMoved("spoken", who(user)))
+        core.publish(session, room.state, HandMoved("spoken", who(user)), nick=user.nick)
         room.state.take_voice(user)
 
 

@@ -25,6 +25,7 @@ from hubbub.model.entries import (
     Erased,
     HandMoved,
     Joined,
+    Kicked,
     Left,
     ModeChange,
     ModesChanged,
@@ -307,6 +308,13 @@ class RoomState:
     def _left(self, entry: Entry, body: Left) -> bool:
         return bool(self.hands) and self._lower((key_of(entry.nick), entry.host))
 
+    def _kicked(self, entry: Entry, body: Kicked) -> bool:
+        """Take a user who was kicked out of the queue; only one user has a nick at a time."""
+        kicked = [holder for holder in self.hands if holder[0] == key_of(body.nick)]
+        for holder in kicked:
+            self._lower(holder)
+        return bool(kicked)
+
     def _lower(self, holder: Holder) -> bool:
         """Take a user out of the queue, and end their turn."""
         turn = self.hands.pop(holder, None)
@@ -404,6 +412,7 @@ class RoomState:
         TopicSet: _topic_set,
         NickChanged: _nick_changed,
         Left: _left,
+        Kicked: _kicked,
         HandMoved: _hand_moved,
         TurnGiven: _turn_given,
         Braked: _braked,
