@@ -219,6 +219,16 @@ def test_an_account_says_that_its_messages_are_taken_back_until_that_is_done() -
     assert registry.find("Bob") is None and isinstance(accounts.register("Bob"), Account)
 
 
+def test_a_name_that_another_node_has_freed_leaves_nothing_to_take_back() -> None:
+    one, other = two()
+    told: list[Account] = []
+    gone = one.ask(lambda done: one.registry.delete(one.register(), done, take_back=True, free=True))
+    other.registry.changed.append(told.append)
+    one.ask(lambda done: one.registry.taken_back(gone, done))
+    assert is_refused(other.ask(lambda done: other.registry.taken_back(gone, done)), "not-logged-in")
+    assert [(account.deleted, account.takes_back) for account in told] == [(True, False)]
+
+
 def test_certificates_belong_to_one_account() -> None:
     accounts = Accounts()
     ann, bob = accounts.register(), accounts.register("Bob")

@@ -12,7 +12,7 @@ from hubbub.chat.users.accounts import Checked
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of
-from hubbub.model.entries import Draft, Said
+from hubbub.model.entries import Draft, RoomRenamed, Said
 from hubbub.text import refusals
 
 
@@ -142,6 +142,26 @@ def test_a_page_that_could_not_be_stored_is_taken_back_later(town: Town) -> None
     assert [seconds for seconds, _ in town.later] == [taking_back.AGAIN]
     town.run()
     assert town.left() == [] and not town.accounts.taking_back()
+
+
+def test_a_room_that_is_renamed_meanwhile_gets_what_was_meant_for_it(town: Town) -> None:
+    town.say("tea", "Ann", "one")
+    town.hub.taking_back.begin()
+    town.delete()
+    while not (drafts := town.house.gather()):
+        town.house.answer()
+    town.broker.store([Draft("tea", "Bo", RoomRenamed("coffee"), "b-1.1")])
+    town.house.commit(town.broker.store(drafts))
+    assert town.left() == [] and {entry.room for entry in town.broker.log[1:]} == {"tea", "coffee"}
+
+
+def test_it_ends_if_another_node_has_freed_the_name_already(town: Town) -> None:
+    town.hub.taking_back.begin()
+    town.accounts.refuses = True
+    town.delete()
+    assert town.run(1) == [taking_back.AGAIN]
+    del town.accounts.known["ann"]
+    assert town.run() == [] and not town.hub.taking_back._accounts
 
 
 def test_a_server_that_stops_leaves_it_to_the_next_one(town: Town) -> None:

@@ -214,7 +214,7 @@ class Directory:
         if item is None:
             if before:
                 self._forget(key, before.account)
-                self._tell(msgspec.structs.replace(before.account, deleted=True))
+                self._tell(msgspec.structs.replace(before.account, deleted=True, takes_back=False))
             return
         if before and item.revision <= before.revision:
             return

@@ -100,7 +100,8 @@ class TakingBack:
         for entry in page.entries:
             if type(entry.body) is Said and entry.host == account.host:
                 id = redaction_for(account.id, entry.seq)
-                postings.append(Posting(Draft(room, account.name, Redacted(entry.id), id, account.host)))
+                body = Redacted(entry.id)
+                postings.append(Posting(Draft(room, account.name, body, id, account.host, room_id=entry.room_id)))
         for posting in postings:
             self._core.pipeline.add(posting)
         self._found += len(postings)
@@ -117,7 +118,8 @@ class TakingBack:
             then()
 
     def _ended(self, id: str, outcome: Account | Refused) -> None:
-        if isinstance(outcome, Refused):
+        # Another node may have been faster, so that the name is free already and the account is gone.
+        if isinstance(outcome, Refused) and self._core.nicks.accounts.by_id(id):
             self._core.later(AGAIN, self._start)
             return
         del self._accounts[id]
