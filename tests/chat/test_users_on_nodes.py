@@ -454,6 +454,15 @@ def test_an_owner_who_comes_back_on_another_node_leaves_no_orphan() -> None:
     assert node.kinds()[-1] == ("Ann", Joined)
 
 
+def test_users_elsewhere_who_are_heard_of_before_the_accounts_are_read_have_theirs() -> None:
+    node = Node()
+    node.hub.use_accounts(FakeAccounts())
+    home = node.hub.remote.add(node.elsewhere("lobby"))
+    assert home.account is None
+    node.hub.use_accounts(node.accounts)
+    assert home.account == node.account
+
+
 def test_the_owner_sees_the_sessions_on_all_nodes_and_ends_them() -> None:
     node = Node()
     node.hub.node_name = "here:1"

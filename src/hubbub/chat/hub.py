@@ -102,6 +102,7 @@ class Hub(Core):
     def use_accounts(self, accounts: Accounts) -> None:
         """Let these accounts decide who owns a name."""
         self.nicks.accounts = accounts
+        self.remote.know_accounts()
         self.guests_read = accounts.guests == "read"
         accounts.changed.append(self.account_users.changed)
         accounts.changed.append(self.taking_back.review)

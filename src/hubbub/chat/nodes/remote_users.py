@@ -281,8 +281,15 @@ class RemoteUsers:
         user.host, user.address = who.host, who.address
         take_details(user, who)
         user.id, user.id_prefix, user.since, user.active = who.id, who.id_prefix, who.since, who.active
-        account = self._core.nicks.accounts.find(who.nick) if is_account(who.host) else None
-        user.account = account if account and account.host == who.host else None
+        self._recognise(user)
+
+    def _recognise(self, user: User) -> None:
+        user.account = self._core.nicks.accounts.by_id(id_of(user.host)) if is_account(user.host) else None
+
+    def know_accounts(self) -> None:
+        """Give the users of other nodes their accounts: other nodes are heard before the accounts are read."""
+        for user in self._core.owners.values():
+            self._recognise(user)
 
     def follow(self, room: Room, entry: Entry) -> None:
         """Apply a join, leave or kick from a room's log to its author, or to the user that a kick names."""
