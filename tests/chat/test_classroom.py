@@ -10,27 +10,11 @@ from doubles import House, Peer
 from hubbub.chat.classroom import classroom, hands, questions
 from hubbub.chat.classroom.flood import WINDOW
 from hubbub.errors import Refused
-from hubbub.model.entries import HandMoved, Said
-from hubbub.model.events import ForOperators, Notice, Refusal, RoomEntered
+from hubbub.model.entries import HandMoved, Kind, Said
+from hubbub.model.events import ForOperators, HistoryShown, Notice, Refusal, RoomEntered
 from hubbub.model.room.state import MAX_HANDS, RoomState
-from hubbub.wire.line import encoder as line
-
-
-def ops(*names: str) -> tuple[House, list[Peer]]:
-    """Return people in a room whose first member is its operator."""
-    house = House()
-    people = [house.connect(line.RAW) for _ in names]  # type: ignore[arg-type]
-    for one, name in zip(people, names, strict=True):
-        one.session.host = f"~nc@{name.lower()}.nc"
-        typed(house, one, name, "/join ops")
-    house.forget()
-    return house, people
-
-
-def typed(house: House, peer: Peer, *lines: str) -> None:
-    for one in lines:
-        peer.types(one)
-        house.settle()
+from ops_room import ops, typed
+from records import text_in
 
 
 def told(peer: Peer) -> list[str]:
@@ -243,6 +227,27 @@ def test_only_operators_and_the_author_see_a_question_until_it_is_let_through() 
     assert told(cy)[-1] == "Bo: a third?", "the author has left"
 
 
+def test_author_may_delete_and_correct_a_question_that_is_let_through() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, bo, "hello", "/ask when?", "/ask why?")
+    typed(house, al, "/ok 1", "/ok 2")
+    house.forget()
+    typed(house, bo, "s/why/where/", "/delete 2")
+    assert told(al) == ["Bo corrects: where?", "*** Bo has deleted a message ***"]
+    typed(house, bo, "/history")
+    (page,) = [one for one in bo.sees() if isinstance(one, HistoryShown)]
+    assert [text_in(one) for one in page.entries if one.kind == Kind.MESSAGE] == ["hello", "where?"]
+
+
+def test_question_of_a_user_on_another_node_has_an_id_of_this_node() -> None:
+    house, _ = ops("Al")
+    elsewhere = questions.Question(1, "Bo", "~nc@bo.nc", "why?", 0.0, "other-1.")
+    house.hub.questions.publish(house.hub.rooms.loaded["ops"], elsewhere)
+    house.settle()
+    entry = house.broker.of("ops")[-1]
+    assert entry.body == Said("why?") and entry.id.startswith("boot-q.")
+
+
 def test_questions_are_bounded_and_need_a_text() -> None:
     house, (al, bo, cy) = ops("Al", "Bo", "Cy")
     typed(house, bo, *(["/ask why?"] * (questions.OF_PERSON + 1)), f"/ask {'x' * 1001}")
@@ -342,13 +347,22 @@ def test_brake_that_an_operator_has_ended_ends_once() -> None:
     later: list[Callable[[], None]] = []
     house.hub.later = lambda seconds, call: later.append(call)
     typed(house, al, "/set flood 1")
-    typed(house, bo, "1", "2")
-    (end,) = later
-    state(house).brake_ends = 0.0
+    typed(house, bo, "1", "2", "3")
+    assert told(bo)[-1] == "moderated"
+    typed(house, al, "/set flood off")
+    house.forget()
+    typed(house, bo, "4")
+    assert told(al) == ["Bo: 4"] and told(bo) == [] and not state(house).brake_ends
+    house.now += 30
+    typed(house, al, "/set flood 1")
+    typed(house, bo, "5", "6")
     stored = len(house.broker.log)
-    end()
+    later[0]()
     house.settle()
-    assert len(house.broker.log) == stored
+    assert len(house.broker.log) == stored and state(house).brake_ends == house.now + 60
+    later[1]()
+    house.settle()
+    assert len(house.broker.log) == stored + 1 and not state(house).brake_ends
 
 
 def test_brake_is_published_by_the_node_of_the_message_alone() -> None:

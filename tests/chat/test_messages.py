@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doubles import NOON, House, Peer
+from doubles import NOON, Peer
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.chat.pipeline import after_all
@@ -16,24 +16,8 @@ from hubbub.model.entries import Edited, Entry, Kind, Said
 from hubbub.model.events import HistoryShown, Notice, PinnedMessage, ReactionsAdded, Refusal, RoomEntered
 from hubbub.text.tags import reply_to
 from hubbub.wire.line import encoder as line
+from ops_room import ops, typed
 from records import text_in
-
-
-def ops(*names: str, **limits: int) -> tuple[House, list[Peer]]:
-    """Return people in a room whose first member is its operator."""
-    house = House(**limits)
-    people = [house.connect(line.RAW) for _ in names]  # type: ignore[arg-type]
-    for one, name in zip(people, names, strict=True):
-        one.session.host = f"~nc@{name.lower()}.nc"
-        typed(house, one, name, "/join ops")
-    house.forget()
-    return house, people
-
-
-def typed(house: House, peer: Peer, *lines: str) -> None:
-    for one in lines:
-        peer.types(one)
-        house.settle()
 
 
 def told(peer: Peer) -> str:

@@ -63,14 +63,14 @@ def ask(hub: Hub, session: Session, room: Room, text: str) -> None:
         raise refusals.NO_TEXT()
     if len(text.encode()) > QUESTION_BYTES:
         raise refusals.TEXT_TOO_LONG(limit=QUESTION_BYTES)
-    nick, host, now = session.nick, session.host, hub.clock()
+    nick, host, now, author = session.nick, session.host, hub.clock(), owner(session).id_prefix
 
     def add(questions: Sequence[Question]) -> Sequence[Question]:
         own = [one for one in questions if (key_of(one.nick), one.host) == (key_of(nick), host)]
         if len(questions) >= IN_ROOM or len(own) >= OF_PERSON:
             raise refusals.QUESTIONS_FULL(limit=IN_ROOM if len(questions) >= IN_ROOM else OF_PERSON)
         number = questions[-1].number + 1 if questions else 1
-        return [*questions, Question(number, nick, host, text, now)]
+        return [*questions, Question(number, nick, host, text, now, author)]
 
     def told(questions: Sequence[Question]) -> None:
         hub.reply(session, Notice((f"Your question is number {questions[-1].number}; only the operators see it",)))

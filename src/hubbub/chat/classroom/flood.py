@@ -47,7 +47,8 @@ class Brakes:
                 self._core.later(REST, partial(self._end, room, entry))
 
     def _end(self, room: Room, entry: Entry) -> None:
-        if room.state.brake_ends:
+        # An operator may have ended it, and a later one may have begun since.
+        if 0 < room.state.brake_ends <= entry.time + REST + WINDOW:
             self._publish(room, entry, 0)
 
     def _publish(self, room: Room, entry: Entry, seconds: int) -> None:

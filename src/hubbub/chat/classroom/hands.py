@@ -1,4 +1,4 @@
-"""What follows from raised hands and turns to speak: operators are told, and a turn ends."""
+"""The consequences of raised hands and turns to speak: operators get a line, and a turn ends."""
 
 from __future__ import annotations
 

@@ -24,13 +24,17 @@ QUESTION_BYTES = 1_000
 
 
 class Question(NamedTuple):
-    """A question with its number in the room, its author and its time (epoch seconds)."""
+    """A question with its number in the room, its author and its time (epoch seconds).
+
+    `author` is the prefix of the ids of all that the author says, "" if a node of an older version stored the question.
+    """
 
     number: int
     nick: str
     host: str
     text: str
     time: float
+    author: str = ""
 
 
 Change = Callable[[Sequence[Question]], Sequence[Question]]  # may raise Refused
@@ -53,7 +57,7 @@ class Questions:
 
     Args:
         core: the rooms and their members.
-        prefix: the beginning of the ids of messages that were questions; no session has it.
+        prefix: the beginning of the ids of messages that were questions of users on other nodes; no session has it.
 
     """
 
@@ -90,8 +94,10 @@ class Questions:
                 send_to_operators(self._core, loaded, text)
 
     def publish(self, room: Room, one: Question) -> None:
-        """Publish a question as a message of its author, who need not be there any more."""
+        """Publish a question as a message of its author, even if that user has left."""
         self._published += 1
-        id = ids.make_id(self._prefix, self._published)
+        # Its author may delete and correct it. An id must not begin like those of a process that may have ended.
+        is_here = ids.process_of(one.author) == ids.process_of(self._prefix)
+        id = ids.make_id(f"{one.author}q." if is_here else self._prefix, self._published)
         draft = Draft(room.name, one.nick, Said(one.text), id, one.host, must_store=True, room_id=room.id)
         self._core.pipeline.add(Posting(draft))

@@ -34,7 +34,7 @@ LETTERS = {
     "k": ModeLetter("always", "has set a key", "has removed the key"),
     "l": ModeLetter("set", "has limited the room to {} members", "has removed the limit of members"),
     "d": ModeLetter("set", "has switched slow mode on: a message every {} s", "has switched slow mode off"),
-    "f": ModeLetter("set", "lets the room rest after {} messages in 10 s", "no longer lets the room rest"),
+    "f": ModeLetter("set", "lets the room rest after more than {} messages in 10 s", "no longer lets the room rest"),
     "i": ModeLetter("", "has made the room invite-only", "has opened the room to everybody"),
     "m": ModeLetter("", "has made the room moderated", "lets everybody here speak"),
     "n": ModeLetter("", "has closed the room to messages from outside", "has opened the room to messages from outside"),
@@ -43,7 +43,7 @@ LETTERS = {
     "t": ModeLetter("", "has locked the topic", "has unlocked the topic"),
     # Not even those with a voice speak in a locked room, so this is no second meaning of m.
     "L": ModeLetter("", "has locked the room: only operators can speak", "has unlocked the room"),
-    "A": ModeLetter("", "lets only operators write here, and everybody react", "lets everybody write here"),
+    "A": ModeLetter("", "lets only operators write here; everybody can react", "lets everybody write here"),
     "C": ModeLetter("", "has forbidden client commands (CTCP)", "has allowed client commands (CTCP)"),
 }
 HANDS = {"up": "raises a hand", "down": "lowers the hand", "spoken": "has spoken"}  # the steps of HandMoved, in words

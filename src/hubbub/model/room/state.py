@@ -299,11 +299,14 @@ class RoomState:
         return True
 
     def _braked(self, entry: Entry, body: Braked) -> bool:
-        self.brake_ends = entry.time + min(body.seconds, MAX_BRAKE) if body.seconds else 0.0
-        self._drop(_BRAKE)
+        self._rest_until(entry.time + min(body.seconds, MAX_BRAKE) if body.seconds else 0.0)
         if body.seconds:
             self._keep(_BRAKE, entry, None)
         return True
+
+    def _rest_until(self, time: float) -> None:
+        self.brake_ends = time
+        self._drop(_BRAKE)
 
     def _left(self, entry: Entry, body: Left) -> bool:
         return bool(self.hands) and self._lower((key_of(entry.nick), entry.host))
@@ -396,6 +399,8 @@ class RoomState:
             self.limit = number
         elif letter == "f":
             self.flood = number
+            if not number:
+                self._rest_until(0.0)
         else:
             self.slow.set(number)
 
