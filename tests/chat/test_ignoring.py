@@ -31,7 +31,7 @@ def test_what_a_guest_says_is_hidden_and_a_rename_does_not_evade_it() -> None:
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     says(house, al, "/ignore bo")
-    assert al.sees() == [Notice(("You ignore Bo now: you are shown nothing that they say. See /unignore",))]
+    assert al.sees() == [Notice(("You ignore Bo now. /unignore Bo ends that",))]
     says(house, al, "mine")
     house.forget()
     says(house, bo, "hi", "/fix ho", "/me waves", "/nick Rob", "again", "/+ 👍", "/leave")

@@ -183,15 +183,13 @@ def test_own_words_in_the_rooms_of_their_owner() -> None:
     square = Square("Ann", "Zoe")
     ann, zoe, (bo,) = square.log_in("Ann"), square.log_in("Zoe"), square.enter("Bo")
     square.says(ann, "/notify Deploy", "/notify on-call", "/notify")
-    assert ann.sees()[-1] == Notice(
-        ("You are also told of these words: deploy, on-call. /notify off WORD removes one",)
-    )
+    assert ann.sees()[-1] == Notice(("These words mention you, too: deploy, on-call. /notify off WORD removes one",))
     square.says(zoe, "/notify deploy")
     square.says(bo, "DEPLOY now", "redeploy", "/join ops", "deploy here")
     assert told(ann) == told(zoe) == ["DEPLOY now"]
     square.says(ann, "/notify off deploy", "/notify off on-call", "/notify")
     assert ann.sees()[-1] == Notice(
-        ("You are told when somebody writes @ and your name, or your name and a colon. /notify WORD adds a word",)
+        ("A message mentions you if it has @ and your name, or your name and a colon. /notify WORD adds a word",)
     )
     square.says(bo, "/join lobby", "deploy again")
     assert told(ann) == [] and told(zoe) == ["deploy again"]

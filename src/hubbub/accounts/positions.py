@@ -29,7 +29,7 @@ class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Plan(NamedTuple):
-    """What is to be written soon: the highest numbers of `given` and of `shown`, and whether nothing more waits."""
+    """Positions to write soon: the highest numbers of `given` and of `shown`, and whether nothing more waits."""
 
     given: int = 0
     shown: int = 0

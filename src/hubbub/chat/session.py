@@ -232,7 +232,7 @@ class Session:
 
     @property
     def ignored(self) -> tuple[Ignored, ...]:
-        """The people of whom it is shown nothing that they say."""
+        """The people whose messages are hidden from it."""
         account = self.account
         return account.ignored if account else self.user.ignored if self.user else ()
 
@@ -462,7 +462,7 @@ class User(RoomMemory):
 
     @property
     def ignored(self) -> tuple[Ignored, ...]:
-        """The people of whom it is shown nothing that they say."""
+        """The people whose messages are hidden from it."""
         return self.account.ignored if self.account else self.guest_ignores
 
     @property

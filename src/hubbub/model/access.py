@@ -53,7 +53,7 @@ class Action(StrEnum):
     EDIT = "edit"  # a message of one's own
     REACT = "react"
     RAISE_HAND = "raise hand"
-    ASK = "ask operators"  # who alone see the question
+    ASK = "ask operators"  # a question that nobody else sees
     PIN = "pin"
     RENAME = "rename"
     CHANGE_NAME = "change name"  # take another nick while being a member

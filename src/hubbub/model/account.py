@@ -28,7 +28,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         stays: whether its owner remains in the rooms while no session of theirs is connected.
         history: whether its owner's private messages are stored.
         words: folded words that count as a mention of its owner.
-        ignored: the people of whom its owner is shown nothing that they say.
+        ignored: the people whose messages are hidden from its owner.
         bell: whether a terminal of its owner rings when they are mentioned.
         push: the URL to which notifications are sent while its owner is away; "" for none. Whoever knows it may be able
             to read them.

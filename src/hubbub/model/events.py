@@ -63,7 +63,7 @@ class Acknowledged(_Event, frozen=True):
 
 
 class PinnedMessage(Struct, frozen=True):
-    """A message that is pinned to a room: its id, its author with the beginning of its text, and who has pinned it."""
+    """A pinned message of a room: its id, its author with the beginning of its text, and the nick that pinned it."""
 
     id: str
     text: str

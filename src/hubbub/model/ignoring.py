@@ -9,7 +9,7 @@ from hubbub.model.entries import Edited, Entry, Ephemeral, Reacted, Said, Unreac
 from hubbub.text.names import key_of
 
 MOST = 100  # people whom one person ignores
-# What somebody says is hidden; their joins and leaves, and what they do as an operator, are not.
+# Messages and reactions are hidden. Joins, leaves and the actions of operators are not.
 _HIDDEN = (Said, Edited, Reacted, Unreacted, Ephemeral)
 
 

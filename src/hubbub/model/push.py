@@ -1,4 +1,4 @@
-"""Notifications to an address of the user's own, such as an ntfy topic: which addresses are taken, and what is sent."""
+"""Notifications to an address of the user's own, such as an ntfy topic: the valid addresses, and the requests."""
 
 from __future__ import annotations
 

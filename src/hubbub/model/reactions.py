@@ -35,7 +35,7 @@ def has_room(tags: str, reaction: str) -> bool:
 
 
 def add(tags: str, reaction: str, nick: str) -> str:
-    """Return tags with the reaction of a user, who has each reaction at most once."""
+    """Return tags with the reaction of a user; each user has each reaction at most once."""
     known = {**read(tags)}
     others = _others(known, reaction, nick)
     if len(others) < len(known.get(reaction, ())) or not has_room(tags, reaction):

@@ -36,13 +36,13 @@ def _ignore(hub: Hub, session: Session, name: str) -> None:
         others = tuple(one for one in known if one[1:] != person[1:])
         return refusals.TOO_MANY_IGNORED(limit=MOST) if len(others) >= MOST else (*others, person)
 
-    _change(hub, session, edit, f"You ignore {person.name} now: you are shown nothing that they say. See /unignore")
+    _change(hub, session, edit, f"You ignore {person.name} now. /unignore {person.name} ends that")
 
 
 def _unignore(hub: Hub, session: Session, name: str) -> None:
     key = key_of(name.removeprefix("@"))
     found = [one for one in session.ignored if key_of(one.name) == key]
-    # Somebody who has another nick now is found by what they are ignored for.
+    # Somebody who has another nick now is found by the host and the ids under which they are ignored.
     if not found and (user := hub.nicks.find(key)):
         found = [one for one in session.ignored if one.host == user.host and one.prefix == user.id_prefix]
     if not found:
@@ -89,6 +89,6 @@ def _change(hub: Hub, session: Session, edit: Callable[[Ignoring], Ignoring | Re
 
 
 ROWS = (
-    SlashCommand("ignore", "[NAME]", "See nothing that somebody says; list whom you ignore.", _ignore, GROUP),
-    SlashCommand("unignore", "NAME", "See again what somebody says.", _unignore, GROUP),
+    SlashCommand("ignore", "[NAME]", "Hide all that somebody says, or list the people you ignore.", _ignore, GROUP),
+    SlashCommand("unignore", "NAME", "Show again all that somebody says.", _unignore, GROUP),
 )

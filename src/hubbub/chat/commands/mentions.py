@@ -83,8 +83,8 @@ def _dnd(hub: Hub, session: Session, argument: str) -> None:
 
 def _words(account: Account) -> str:
     if not account.words:
-        return "You are told when somebody writes @ and your name, or your name and a colon. /notify WORD adds a word"
-    return f"You are also told of these words: {', '.join(account.words)}. /notify off WORD removes one"
+        return "A message mentions you if it has @ and your name, or your name and a colon. /notify WORD adds a word"
+    return f"These words mention you, too: {', '.join(account.words)}. /notify off WORD removes one"
 
 
 def _with_word(word: str, account: Account) -> Account | Refused:
@@ -126,11 +126,11 @@ ROWS = (
     SlashCommand("mentions", "[N]", "Show the newest messages that mention you.", _mentions, GROUP),
     SlashCommand(
         "notify",
-        "[WORD] or off WORD, via URL, off",
-        "Be told of a word, or of mentions while you are away.",
+        "[WORD|off WORD|via URL|off]",
+        "Add a word to mentions, or send them to URL while away.",
         _notify,
         GROUP,
     ),
-    SlashCommand("dnd", "22-7", "Send no notifications in these hours of the day; off ends that.", _dnd, GROUP),
+    SlashCommand("dnd", "22-7|off", "Send no notifications in these hours of the day; off ends that.", _dnd, GROUP),
     SlashCommand("bell", "on|off", "Ring when somebody mentions you, or not.", _bell, GROUP),
 )

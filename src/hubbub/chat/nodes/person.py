@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from hubbub.chat.session import Session, User
 
-MOST_SCREENS = 64  # sessions of a user that other nodes are told of
+MOST_SCREENS = 64  # sessions of a user that other nodes learn of
 
 
 @dataclass(frozen=True, slots=True)

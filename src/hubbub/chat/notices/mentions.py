@@ -1,6 +1,6 @@
-"""Mentions: each stored message is looked through for the people whom it addresses, or who want to hear of its words.
+"""Mentions: each stored message is searched for names that it addresses, and for words that people want to hear of.
 
-The sessions of members on this node are told at once. For the owners of accounts, the node that has published the
+The sessions of members on this node learn of them at once. For the owners of accounts, the node that has published the
 message stores its place; the list of their mentions is read from the log, so it shows no message that was deleted, and
 none that they may not read any more.
 """

@@ -425,7 +425,7 @@ class AccountUsers:
             busy = key_of(account.name) in self._registering or account.id in self._coming
             self._naming.give_up_name(account.name, exact=not busy)
         elif not account.is_open(self._core.clock()):
-            self._chat.expel_here(user, refusals.ACCOUNT_CLOSED(name=account.name).text.rstrip("."))
+            self._chat.expel_here(user, f"The account {account.name} is closed")
         else:
             before = user.account
             user.own(account)

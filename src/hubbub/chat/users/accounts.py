@@ -230,7 +230,7 @@ class Accounts(Protocol):
 
 
 def close(accounts: Accounts, account: Account, secret: str, peer: LoginPeer, take_back: bool, done: Checked) -> None:
-    """Close an account for ever as its owner asks, who proves it by a password or a code.
+    """Close an account for ever because its owner asks for it and proves it by a password or a code.
 
     Args:
         accounts: the accounts.

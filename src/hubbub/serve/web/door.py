@@ -1,4 +1,4 @@
-"""What the page asks before and besides the chat: what this server is, who is here, and which commands there are."""
+"""Answers to the page before and besides the chat: the name of this server, the people here, and the commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = 12  # of people who are named before one comes in
 
 
 class DoorSign(Struct):
-    """What somebody reads before they come in.
+    """The texts and numbers that somebody reads before they come in.
 
     `people` and `names` are those in the lobby, as far as the reader may see them. Messages are kept for `keep_days`
     days (0: for ever) if they are `kept`, else only in memory.
@@ -47,7 +47,7 @@ class CommandTable(Struct):
 
 
 def door(hub: Hub, settings: Settings, viewer: Viewer) -> DoorSign:
-    """Return what a viewer who has no name yet may know of this server."""
+    """Return all that a viewer without a name may know of this server."""
     names: list[str] = []
     people = 0
     room = hub.rooms.loaded.get(LOBBY)

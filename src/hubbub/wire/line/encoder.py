@@ -89,7 +89,7 @@ def _said(entry: Entry, body: Said) -> str:
 
 
 def _remarks(tags: str) -> str:
-    """Return what a history shows behind a message: that it was corrected, and the number of each reaction to it."""
+    """Return the remarks behind a message in a history: that it was corrected, and the number of each reaction."""
     counts = [f"{reaction} {len(nicks)}" for reaction, nicks in reactions.read(tags).items()]
     edited = EDITED in tags.split(";")
     return (" (corrected)" if edited else "") + (f" [{', '.join(counts)}]" if counts else "")

@@ -228,7 +228,7 @@ class AskMembers(Struct, tag="members", tag_field="type"):
 
 
 class AskSettings(Struct, tag="settings", tag_field="type"):
-    """Request the settings of a room that one is in, and what one may do there."""
+    """Request the settings of a room that one is in, and one's permissions there."""
 
     room: Name
     label: Label = ""
