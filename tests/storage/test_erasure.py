@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from probing import draft, said
 
 from hubbub.config import Settings
-from hubbub.model.entries import Draft, Edited, Kind, Pinned, Redacted
+from hubbub.model.entries import Body, Draft, Edited, Kind, Pinned, Reacted, Redacted
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import trimming
 from hubbub.storage.sqlite.backup import back_up
@@ -217,3 +218,13 @@ def test_backup_has_no_redacted_text(tmp_path: Path) -> None:
     assert holds(target, "backedsecret") == []
     with closing(Store(target)) as copy:
         assert copy.check() == []
+
+
+@pytest.mark.parametrize("body", [Redacted, lambda id: Edited(id, "better"), lambda id: Reacted(id, "👍")])
+def test_a_change_of_a_message_does_not_read_the_whole_room(tmp_path: Path, body: Callable[[str], Body]) -> None:
+    with closing(Store(tmp_path, write=True)) as store:
+        first = store.append(said(*map(str, range(3_000))), NOON)[0]
+        steps: list[None] = []
+        store._db.set_progress_handler(lambda: steps.append(None), 100)  # called after each 100 steps
+        store.append([Draft("lobby", "Ann", body(first.id), "r-1")], NOON)
+        assert len(steps) < 30

@@ -280,8 +280,10 @@ class Store(QueryReader):
         """
         if not (target := target_of(by.body)):
             return
-        which = "id = ?1 OR (kind IN ('edit', 'pin') AND substr(text, 1, instr(text, ' ') - 1) = ?1)"
-        sql = f"SELECT {schema.fields(self._version)} FROM entry WHERE room = ?2 AND ({which}) AND seq < ?3"
+        which = "id = ?1", "kind IN ('edit', 'pin') AND substr(text, 1, instr(text, ' ') - 1) = ?1"
+        # Not one query with OR: for that, SQLite reads the whole room, because one of the two indexes is partial.
+        fields = schema.fields(self._version)
+        sql = " UNION ".join(f"SELECT {fields} FROM entry WHERE room = ?2 AND {one} AND seq < ?3" for one in which)
         for seq, prev, time, *texts, _ in self._db.execute(sql, (target, room, by.seq)).fetchall():
             entry = schema.entry_of("", seq, prev, time, tuple(texts), None)
             if entry is not None and (now := overlaid(entry, by)) is not entry:
