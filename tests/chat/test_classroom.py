@@ -270,6 +270,17 @@ def test_questions_are_bounded_and_need_a_text() -> None:
 # --- locked rooms, announcements, floods ------------------------------------------------------------------------------
 
 
+def test_questions_of_a_host_are_bounded_in_all_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classroom, "OF_HOST", 2)
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, bo, "/ask one", "/join art", "/ask two", "/join tea", "/ask three")
+    assert told(bo)[-1] == "list-full"
+    typed(house, al, "/no 1", "/ask mine")
+    house.forget()
+    typed(house, bo, "/ask three", "/asked")
+    assert told(bo)[-1] == "1. Bo: three"
+
+
 def test_only_operators_speak_in_a_locked_room() -> None:
     house, (al, bo, cy) = ops("Al", "Bo", "Cy")
     typed(house, al, "tea", "/voice Bo", "/lock", "/lock")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
 from hubbub.chat.classroom.hands import who
-from hubbub.chat.classroom.questions import IN_ROOM, OF_PERSON, QUESTION_BYTES, Change, Question
+from hubbub.chat.classroom.questions import IN_ROOM, OF_HOST, OF_PERSON, QUESTION_BYTES, Change, Question
 from hubbub.chat.session import owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
@@ -64,6 +64,8 @@ def ask(hub: Hub, session: Session, room: Room, text: str) -> None:
     if len(text.encode()) > QUESTION_BYTES:
         raise refusals.TEXT_TOO_LONG(limit=QUESTION_BYTES)
     nick, host, now, author = session.nick, session.host, hub.clock(), owner(session).id_prefix
+    if hub.questions.of_host(host) >= OF_HOST:
+        raise refusals.QUESTIONS_FULL(limit=OF_HOST)
 
     def add(questions: Sequence[Question]) -> Sequence[Question]:
         own = [one for one in questions if (key_of(one.nick), one.host) == (key_of(nick), host)]

@@ -5,6 +5,7 @@ They are no entries of the log, which all members read: they are kept beside it,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 IN_ROOM = 30  # open questions of a room
 OF_PERSON = 3  # and of one user there
+OF_HOST = 100  # and of the users of one host in all rooms: all of them are in memory on all nodes
 QUESTION_BYTES = 1_000
 
 
@@ -66,11 +68,16 @@ class Questions:
         self._prefix = prefix
         self._published = 0
         self._known: dict[str, Sequence[Question]] = {}  # by the id of the room
+        self._hosts: Counter[str] = Counter()  # open questions by the host of their author
         self.store: QuestionStore = self  # of this process alone; the owner sets another one
 
     def of(self, room: str) -> Sequence[Question]:
         """Return the open questions of the room with an id, the first one first."""
         return self._known.get(room, ())
+
+    def of_host(self, host: str) -> int:
+        """Return the number of open questions of the users of a host in all rooms."""
+        return self._hosts[host]
 
     def change(self, room: str, change: Change, done: Changed) -> None:
         """Change the questions of a room in memory alone."""
@@ -87,6 +94,11 @@ class Questions:
         self._known.pop(room, None)
         if questions:
             self._known[room] = questions
+        self._hosts.update(one.host for one in questions)
+        for one in before:
+            self._hosts[one.host] -= 1
+            if not self._hosts[one.host]:
+                del self._hosts[one.host]
         loaded = self._core.loaded.by_id.get(room)
         for one in questions if loaded else ():
             if loaded and one not in before:
