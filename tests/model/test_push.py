@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from hubbub.model.push import Push, is_address, is_gotify, is_quiet, made, may_reach
+from hubbub.model.push import Push, is_address, is_gotify, is_number, is_quiet, made, may_reach
 
 PRIVATE = [ipaddress.ip_network("10.0.0.0/8")]
 
@@ -28,7 +28,7 @@ def test_what_is_no_address(url: str) -> None:
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1",
      "::", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "ff02::1",
-     "2001:0:1::1"],
+     "2001:0:1::1", "::127.0.0.1", "fec0::1", "64:ff9b:1::7f00:1", "::ffff:0:127.0.0.1", "4000::1"],
 )  # fmt: skip
 def test_address_that_may_not_be_reached(address: str) -> None:
     assert not may_reach(address, True, ())
@@ -41,6 +41,14 @@ def test_address_that_may_be_reached() -> None:
     assert may_reach("10.1.2.3", False, PRIVATE) and may_reach("::ffff:10.1.2.3", True, PRIVATE)
     with pytest.raises(ValueError):
         may_reach("localhost", True, ())
+
+
+def test_old_forms_of_addresses_are_no_names() -> None:
+    numbers = ["127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "127.0.0.1.", "::1", "fe80::1%lo"]
+    assert [host for host in numbers if not is_number(host)] == []
+    assert not is_number("ntfy.sh") and not is_number("") and not is_number("1.ntfy.sh")
+    with pytest.raises(ValueError):
+        may_reach("127.1", True, ())
 
 
 def test_quiet_hours() -> None:

@@ -71,12 +71,19 @@ async def test_ntfy_and_unifiedpush_take_the_text_and_gotify_takes_json() -> Non
     assert '"extras": {}' in one.taken[3][3]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "2130706433"])
 async def test_address_that_is_not_allowed_is_not_reached(host: str) -> None:
     async with taker() as one:
         assert not await sent(f"http://{host}:{one.port}/ann", [])
         assert not await sent(f"https://{host}:{one.port}/ann", [])
     assert one.taken == []
+
+
+async def test_scheme_may_have_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[tuple[str, bool]] = []
+    monkeypatch.setattr(pushing, "may_reach", lambda host, encrypted, allowed: reached.append((host, encrypted)))
+    assert not await sent("HTTPS://9.9.9.9/ann", [])
+    assert reached == [("9.9.9.9", True)]
 
 
 @pytest.mark.parametrize(("status", "gone"), [(200, False), (302, False), (404, True), (410, True), (500, False)])

@@ -11,6 +11,9 @@ from hubbub.text.cleaning import cut
 
 BODY_CHARS = 100  # of a message that is sent
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # its last 32 bits are an IPv4 address
+# All public IPv6 addresses (https://www.iana.org/assignments/ipv6-address-space). Elsewhere are forms that may lead to
+# an IPv4 address, and networks of a site.
+_PUBLIC = ipaddress.ip_network("2000::/3")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -61,10 +64,16 @@ def is_quiet(hours: tuple[int, int] | None, hour: int) -> bool:
     return start <= hour < end if start < end else hour >= start or hour < end
 
 
+def is_number(host: str) -> bool:
+    """Return whether the host of a URL is an address, perhaps in an old form such as `127.1`, and no name."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
 def may_reach(text: str, encrypted: bool, allowed: Iterable[Network]) -> bool:
     """Return whether the server may send notifications to an IP address.
 
     Only public addresses may be reached, and only encrypted, except those in the networks that the operator allows.
+    Raises ValueError if the text is no IP address in its usual form.
     """
     address: Address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
@@ -74,9 +83,9 @@ def may_reach(text: str, encrypted: bool, allowed: Iterable[Network]) -> bool:
         address = inner or address
     if any(address in network for network in allowed):
         return True
-    return encrypted and address.is_global and not address.is_multicast and not _tunnels(address)
+    return encrypted and address.is_global and not address.is_multicast and not _leads_elsewhere(address)
 
 
-def _tunnels(address: Address) -> bool:
-    """Return whether an address leads through a Teredo tunnel to another one."""
-    return isinstance(address, ipaddress.IPv6Address) and address.teredo is not None
+def _leads_elsewhere(address: Address) -> bool:
+    """Return whether an address may lead to another one, through a Teredo tunnel or by its form."""
+    return isinstance(address, ipaddress.IPv6Address) and (address not in _PUBLIC or address.teredo is not None)

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from hubbub.model.push import Network, Push, is_gotify, may_reach
+from hubbub.model.push import Network, Push, is_gotify, is_number, may_reach
 
 log = logging.getLogger("hubbub")
 
@@ -75,8 +75,9 @@ class PushSender:
         done(status in GONE)
 
     async def _post(self, url: str, push: Push) -> int:
-        encrypted, host = url.startswith("https:"), urlsplit(url).hostname or ""
-        if _is_literal(host) and not may_reach(host, encrypted, self._allowed):  # these are not resolved
+        parts = urlsplit(url)
+        encrypted, host = parts.scheme == "https", parts.hostname or ""
+        if is_number(host) and not may_reach(host, encrypted, self._allowed):  # these are not resolved
             raise OSError("the address may not be reached")
         connector = aiohttp.TCPConnector(resolver=_CheckedResolver(encrypted, self._allowed), use_dns_cache=False)
         async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
@@ -90,11 +91,3 @@ class PushSender:
                 answer = session.post(url, data=push.body.encode(), headers=headers, allow_redirects=False)
             async with answer as response:
                 return response.status
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        may_reach(host, True, ())
-    except ValueError:
-        return False
-    return True
