@@ -265,6 +265,26 @@ def test_operator_pins_a_message_and_newcomers_are_shown_it() -> None:
     assert not house.hub.rooms.loaded["ops"].pins
 
 
+@pytest.mark.parametrize("line", ["/fix pssst", "/pin Bo"])
+def test_text_of_a_message_that_is_deleted_at_the_same_time_is_not_shown_again(line: str) -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, bo, "psst")
+    other, deleting = (al, bo) if line.startswith("/pin") else (bo, al)
+    house.forget()
+    deleting.types("/delete Bo")
+    other.types(line)
+    house.look()
+    house.broker.questions.popleft().answer()
+    deletion = house.broker.store(house.gather())  # its outcome is still to come
+    house.answer()
+    house.commit(deletion)
+    house.settle()
+    assert cy.sees() == [f"*** {deleting.session.nick} has deleted a message ***"]
+    assert not house.hub.rooms.loaded["ops"].pins
+    typed(house, cy, "/history")
+    assert "pss" not in str(cy.sees())
+
+
 def test_members_do_not_pin() -> None:
     house, (al, bo) = ops("Al", "Bo")
     typed(house, al, "tea")

@@ -186,6 +186,11 @@ def test_a_pin_has_the_corrected_text_and_ends_with_a_redaction() -> None:
     assert not state.pins and state.snapshot() == []
 
 
+def test_a_pin_that_comes_after_the_redaction_has_no_effect() -> None:
+    state = room(Redacted("x.1"), Pinned("x.1", "Ann: tea"), Pinned("x.2", "Ann: cake"))
+    assert list(state.pins) == ["x.2"]
+
+
 def test_the_oldest_pin_is_dropped_beyond_the_bound() -> None:
     state = room(*(Pinned(f"x.{number}", "Ann: tea") for number in range(MAX_PINS + 1)), Pinned("x.3", "Ann: tea"))
     assert list(state.pins) == [*(f"x.{number}" for number in (1, 2, *range(4, MAX_PINS + 1))), "x.3"]

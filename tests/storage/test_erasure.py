@@ -12,6 +12,7 @@ from probing import draft, said
 
 from hubbub.config import Settings
 from hubbub.model.entries import Body, Draft, Edited, Kind, Pinned, Reacted, Redacted
+from hubbub.model.room.state import RoomState
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import trimming
 from hubbub.storage.sqlite.backup import back_up
@@ -67,6 +68,19 @@ def test_redacted_text_leaves_its_corrections_and_pins(tmp_path: Path) -> None:
         redact(store, entry.id)
         tidy(store)
         assert holds(tmp_path, "hunterpassword") == [] and holds(tmp_path, "pie") and store.check() == []
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_correction_and_pin_that_come_after_the_redaction_have_no_text(tmp_path: Path, apart: bool) -> None:
+    with closing(Store(tmp_path, write=True)) as store:
+        (entry,) = store.append(said("my hunterpassword is tea"), NOON)
+        bodies = [Redacted(entry.id), Edited(entry.id, "hunterpassword"), Pinned(entry.id, "Ann: hunterpassword")]
+        drafts = [Draft("lobby", "Ann", body, f"e-{number}") for number, body in enumerate(bodies)]
+        for batch in [[one] for one in drafts] if apart else [drafts]:
+            store.append(batch, NOON)
+        tidy(store)
+        assert holds(tmp_path, "hunterpassword") == [] and store.check() == []
+        assert not RoomState("lobby", store.opened("lobby", 5).snapshot).pins
 
 
 def test_text_leaves_the_index_again_after_an_hour_at_most(tmp_path: Path) -> None:

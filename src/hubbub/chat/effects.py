@@ -77,8 +77,10 @@ class Effects:
         The entries must come in the log's order.
         """
         by_room: dict[str, list[Entry]] = {}
-        for entry in entries:
+        for stored in entries:
+            entry = stored
             if type(entry.body) is not Said:
+                entry = self._core.redactions.late(entry)
                 self._core.redactions.note(entry)
             by_room.setdefault(entry.room_id, []).append(entry)
         for id, part in by_room.items():

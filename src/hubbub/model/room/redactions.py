@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hubbub.model.entries import Edited, Entry, Redacted
-from hubbub.model.room.state import overlaid, quoted_by, target_of
+from hubbub.model.room.state import erased, overlaid, quoted_by, target_of
 
 REMEMBERED = 10_000  # entries: more than are changed while an answer from the log waits for a slow reader
 REACTIONS = 50  # changes of one message that are remembered, besides the last correction: more only set a number right
@@ -35,6 +35,11 @@ class Redactions:
         while self._count > REMEMBERED:
             oldest = next(iter(self._changes))
             self._count -= len(self._changes.pop(oldest))
+
+    def late(self, entry: Entry) -> Entry:
+        """Return an entry that was stored now: without its text if that is of a message that was redacted before."""
+        known = self._changes.get(quoted_by(entry), ())
+        return erased(entry) if any(type(one.body) is Redacted for one in known) else entry
 
     def apply(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Return entries with the recorded changes applied."""

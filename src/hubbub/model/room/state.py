@@ -10,6 +10,7 @@ versions can read it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -52,6 +53,7 @@ from hubbub.text.names import LOBBY, key_of
 from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 
 MAX_PINS = 10  # messages that are pinned to a room; beyond it the oldest is dropped
+MAX_REDACTED = 100  # newest redacted messages that a room remembers: a late pin of one of them has no effect
 MAX_HANDS = 200  # raised hands and turns to speak in a room; beyond it a hand stays down
 MAX_BRAKE = 3600  # longest time that a room rests, in seconds
 MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
@@ -159,7 +161,7 @@ class RoomState:
 
     __slots__ = (
         "_made", "_opener", "_sources", "brake_ends", "created", "flags", "flood", "hands", "id", "key", "known_key",
-        "limit", "lists", "members", "name", "pins", "rights", "slow", "status", "topic", "touched",
+        "limit", "lists", "members", "name", "pins", "redacted", "rights", "slow", "status", "topic", "touched",
     )  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[Entry] = (), id: str = "") -> None:
@@ -177,6 +179,8 @@ class RoomState:
         self.lists = MaskLists()
         self.created = 0.0  # epoch seconds
         self.pins: dict[str, Pin] = {}  # by the ids of the messages, the oldest first
+        # The newest messages that were redacted, in this process: a pin may have been made before and be stored after.
+        self.redacted: deque[str] = deque(maxlen=MAX_REDACTED)
         self.rights: dict[Holder, str] = {}  # letters of PREFIXES
         # Those who have raised a hand, the first one first; true for those who have a turn to speak instead.
         self.hands: dict[Holder, bool] = {}
@@ -252,6 +256,8 @@ class RoomState:
         return bool(moved) or ended
 
     def _pinned(self, entry: Entry, body: Pinned) -> bool:
+        if body.target in self.redacted:
+            return False
         self.pins.pop(body.target, None)
         self.pins[body.target] = Pin(body.text, entry.nick)
         self._keep(_pin(body.target), entry, None)
@@ -259,7 +265,11 @@ class RoomState:
             self._unpin(next(iter(self.pins)))
         return True
 
-    def _unpinned(self, entry: Entry, body: Unpinned | Redacted) -> bool:
+    def _unpinned(self, entry: Entry, body: Unpinned) -> bool:
+        return self._unpin(body.target)
+
+    def _redacted(self, entry: Entry, body: Redacted) -> bool:
+        self.redacted.append(body.target)
         return self._unpin(body.target)
 
     def _unpin(self, target: str) -> bool:
@@ -425,7 +435,7 @@ class RoomState:
         RoomRenamed: _room_renamed,
         Pinned: _pinned,
         Unpinned: _unpinned,
-        Redacted: _unpinned,
+        Redacted: _redacted,
         Edited: _edited,
     }
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
-from hubbub.model.entries import Draft, Entry, Erased, Said
-from hubbub.model.room.state import overlaid, target_of
+from hubbub.model.entries import Draft, Entry, Erased, Kind, Said
+from hubbub.model.room.state import erased, overlaid, quoted_by, target_of
 from hubbub.storage.ports import new_log_id, stamp
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import checking, full_text, key_value, room_state, salvage, schema, trimming, watermark
@@ -278,6 +278,7 @@ class Store(QueryReader):
 
         A text that is taken back leaves the file.
         """
+        self._erase_late(room, by)
         if not (target := target_of(by.body)):
             return
         which = "id = ?1", "kind IN ('edit', 'pin') AND substr(text, 1, instr(text, ' ') - 1) = ?1"
@@ -288,6 +289,13 @@ class Store(QueryReader):
             entry = schema.entry_of("", seq, prev, time, tuple(texts), None)
             if entry is not None and (now := overlaid(entry, by)) is not entry:
                 self._replace(room, entry, now)
+
+    def _erase_late(self, room: int, by: Entry) -> None:
+        """Erase the text of a correction or pin that is stored after its message was redacted."""
+        sql = "SELECT 1 FROM entry WHERE room = ? AND id = ? AND kind = ? AND seq < ?"
+        target = quoted_by(by)
+        if target and self._db.execute(sql, (room, target, Kind.REDACTED, by.seq)).fetchone():
+            self._replace(room, by, erased(by))
 
     def _replace(self, room: int, entry: Entry, now: Entry) -> None:
         seq = entry.seq
