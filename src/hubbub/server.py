@@ -169,6 +169,7 @@ class App:
         self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self.cloaks.cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
+        self.hub.pushes.encrypted_only = not settings.push_allow
         if settings.push == "yes":
             self.hub.pushes.send = partial(
                 self._push, loop, [network(text, "--push-allow") for text in settings.push_allow]

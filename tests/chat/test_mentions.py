@@ -241,6 +241,17 @@ def test_bell(name: str) -> None:
     assert [one.rings for one in peer.mentioned] == [True, False]
 
 
+def test_bell_of_a_guest_rings_on_after_registering() -> None:
+    square = Square()
+    ann, bo = square.enter("Ann", "Bo")
+    square.says(ann, "/bell on", "/register correct horse")
+    assert ann.session.account and not ann.session.account.bell
+    square.says(bo, "@ann hi")
+    square.says(ann, "/bell off")
+    square.says(bo, "@ann hi")
+    assert [one.rings for one in ann.mentioned] == [True, False]
+
+
 def test_users_of_other_nodes_are_told_there() -> None:
     square = Square("Ann")
     (bo,) = square.enter("Bo")

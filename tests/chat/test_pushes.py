@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from test_mentions import Square
 
 from doubles import NOON, FakePositions, Peer
-from hubbub.chat.notices.pushes import ACTIVE, MOST, PER_ACCOUNT
+from hubbub.chat.notices.pushes import ACTIVE, MOST, PER_ACCOUNT, WAIT
 from hubbub.chat.private import direct
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.mentions import Mention
@@ -47,7 +47,7 @@ class Away(Square):
         """Let five seconds pass."""
         while self.later:
             seconds, call = self.later.pop(0)
-            assert seconds
+            assert seconds == WAIT
             call()
             self.settle()
 
@@ -177,7 +177,9 @@ def test_server_that_stops_sending_sends_nothing_that_waits() -> None:
     assert away.bodies() == []
     away.says(away.bo, "@ann tea?")
     assert away.bodies() == []
+    away.hub.pushes.send = away.send
     away.hub.pushes.note(replace(away.accounts.add("Ann"), push=""), Mention(1.0, "lobby", 3))
+    assert not away.later and not away.hub.pushes._total
 
 
 def answers(square: Square, peer: Peer, line: str) -> str:
@@ -201,5 +203,8 @@ def test_commands() -> None:
     assert account and (account.push, account.quiet) == ("", None)
     assert [answers(away, bo, f"/dnd {hours}") for hours in ("24-1", "3-3", "late")] == ["argument-invalid"] * 3
     assert answers(away, bo, "/notify via ntfy.sh") == "bad-value"
+    assert answers(away, bo, "/notify via http://10.0.0.2/x") == "bad-value"
+    away.hub.pushes.encrypted_only = False
+    assert answers(away, bo, "/notify via http://10.0.0.2/x").endswith("go to http://10.0.0.2/x")
     away.hub.pushes.send = None
     assert answers(away, bo, f"/notify via {URL}") == "bad-value"

@@ -13,7 +13,8 @@ PRIVATE = [ipaddress.ip_network("10.0.0.0/8")]
 
 @pytest.mark.parametrize("url", ["https://ntfy.sh/ann", "http://10.0.0.2:8080/ann", "https://[::1]/x?a=b"])
 def test_addresses(url: str) -> None:
-    assert is_address(url)
+    assert is_address(url, encrypted_only=False)
+    assert is_address(url, encrypted_only=True) == url.startswith("https:")
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_addresses(url: str) -> None:
             "https://nt fy\t.sh", "https://ntfy.sh/ä"],
 )  # fmt: skip
 def test_what_is_no_address(url: str) -> None:
-    assert not is_address(url)
+    assert not is_address(url, encrypted_only=False)
 
 
 @pytest.mark.parametrize(

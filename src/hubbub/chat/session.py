@@ -196,7 +196,7 @@ class Session:
         self.keeps_history = False
         # The last seconds before its end, in which entries written to it may not have arrived.
         self.unheard = 0.0
-        self.rings = False  # the terminal of a guest rings when the guest is mentioned; see Account.bell for others
+        self.rings = False  # a guest wants the terminal to ring for mentions, also once logged in; see Account.bell
         self.secure = False  # encrypted connection
         # Its login gives it neither the rights of a server operator nor any over the account.
         self.limited = False

@@ -38,8 +38,8 @@ def made(nick: str, room: str, text: str, page: str) -> Push:
     return Push(f"{nick} in {room}", body, f"{page}#{quote(room, safe='')}" if page else "")
 
 
-def is_address(url: str) -> bool:
-    """Return whether a text is a URL to which notifications may be sent: http or https, without a password."""
+def is_address(url: str, encrypted_only: bool) -> bool:
+    """Return whether a text is a URL to which notifications may be sent: https, or also http, without a password."""
     if not (url.isascii() and url.isprintable()):
         return False
     try:
@@ -47,7 +47,11 @@ def is_address(url: str) -> bool:
         parts.port  # noqa: B018 - raises ValueError if it is no number
     except ValueError:
         return False
-    return parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in parts.netloc
+    return (
+        parts.scheme in (("https",) if encrypted_only else ("https", "http"))
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+    )
 
 
 def is_gotify(url: str) -> bool:

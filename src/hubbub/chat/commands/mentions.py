@@ -64,7 +64,7 @@ def _send_to(hub: Hub, session: Session, url: str) -> None:
     """Send notifications to an address from now on; to none if it is "" and the user typed off."""
     if url and hub.pushes.send is None:
         raise refusals.PUSH_OFF()
-    if url and not is_address(url):
+    if url and not is_address(url, hub.pushes.encrypted_only):
         raise refusals.PUSH_URL_INVALID()
     told = f"While you are away, notifications go to {url}" if url else "No notifications are sent"
     _change(hub, session, lambda account: replace(account, push=url), lambda account: told)
@@ -105,6 +105,7 @@ def _bell(hub: Hub, session: Session, argument: str) -> None:
         hub.reply(session, Notice((_rings(on),)))
         return
     changeable_account(session)
+    session.rings = False
     _change(hub, session, lambda account: replace(account, bell=on), lambda account: _rings(account.bell))
 
 

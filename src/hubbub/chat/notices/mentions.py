@@ -235,5 +235,5 @@ def _add(found: People, one: Account | User | None) -> None:
 def _show(user: User, entry: Entry) -> None:
     for session in user.sessions:
         if not session.paused:
-            rings = user.account.bell if user.account else session.rings
-            session.client.send_event(Mentioned(entry, rings))
+            bell = user.account is not None and user.account.bell
+            session.client.send_event(Mentioned(entry, session.rings or bell))

@@ -49,6 +49,7 @@ class Pushes:
         # Sends a notification to a URL, and calls back with True if there is nobody at that URL any more; None if
         # this server sends none.
         self.send: Sender | None = None
+        self.encrypted_only = True  # False if this server may reach some addresses over http, too
         self._waiting: Counter[str] = Counter()  # notifications that are not sent, by the id of the account
         self._total = 0
         self._due: dict[str, deque[Mention]] = {}  # to be sent now, by the accounts for which one is being sent
