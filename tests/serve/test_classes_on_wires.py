@@ -97,3 +97,21 @@ async def test_hands_in_a_browser() -> None:
         while seen[-1]["text"] != "when is tea?":
             seen += (await ann.sees("entries"))["entries"]
         assert seen[-1]["nick"] == "Bo" and lines
+
+
+@virtual_time
+async def test_everybody_reacts_to_announcements_over_irc() -> None:
+    async with irc_house() as house:
+        tess = await house.irc("Tess", "message-tags", "echo-message", join="#class")
+        bo = await house.irc("Bo", "message-tags", "labeled-response", join="#class")
+        (said,) = await tess.ask("PRIVMSG #class :tea at 4")
+        await tess.ask("MODE #class +A")
+        await bo.sync()
+        await bo.ask(f"@+reply={said.tags['msgid']};+draft/react=x TAGMSG #class")
+        (seen,) = await tess.sync()
+        assert (seen.verb, seen.nick, seen.tags["+draft/react"]) == ("TAGMSG", "Bo", "x")
+        await bo.ask("@+typing=active TAGMSG #class", "@+reply=unknown;+draft/react=x TAGMSG #class")
+        assert await tess.sync() == []
+        await tess.ask("MODE #class +L")
+        (*_, refused) = await bo.ask(f"@+reply={said.tags['msgid']};+draft/react=y TAGMSG #class")
+        assert refused.verb == "404"

@@ -153,7 +153,7 @@ def _react(client: IrcClient, room: Room | Conversation, tags: str, label: str, 
         return False
     hub, session = client.hub, client.session
     if not isinstance(room, Conversation):
-        hub.check(session, Action.SIGNAL, room)
+        hub.check(session, Action.REACT, room)
     rest = without(tags, REACT, UNREACT)
 
     def refuse(refusal: Refused) -> None:
