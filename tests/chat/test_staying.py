@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from test_account_users import Town
 
 from doubles import NOON, FakePositions, FakeStays, House, Peer
-from hubbub.chat.nodes.person import Person
+from hubbub.chat.nodes.person import Person, Screen
 from hubbub.chat.rooms.loaded_room import ABSENT
 from hubbub.chat.session import User
 from hubbub.chat.users.staying import SOON, TOO_LONG, Stay, StayedRoom
@@ -324,17 +326,18 @@ def test_somebody_who_is_on_another_node_is_stored_by_that_node() -> None:
     ann = inn.log_in("Ann")
     inn.pass_time()
     inn.stays.kept.clear()
-    inn.hub.remote.add(Person("Ann", ann.user.host, id="idann", id_prefix="n2-1.", rooms=("lobby",), joins=(1,)))
+    visit(inn, ann.user)
     inn.hub.on_user_changed(ann.user)
     ann.user.sessions.clear()
     inn.pass_time()
     assert not inn.stays.kept
 
 
-def visit(inn: Inn, user: User, home: str = "n2-1.") -> User:
-    """Let a user be on another node as well; return the home there."""
+def visit(inn: Inn, user: User, home: str = "n2-1.", connected: bool = True) -> User:
+    """Let a user be on another node as well, with a session or without; return the home there."""
     joined = inn.hub.rooms.loaded["lobby"].members[user]
-    return inn.hub.remote.add(Person("Ann", user.host, id="idann", id_prefix=home, rooms=("lobby",), joins=(joined,)))
+    who = Person("Ann", user.host, id="idann", id_prefix=home, rooms=("lobby",), joins=(joined,))
+    return inn.hub.remote.add(replace(who, screens=(Screen(f"{home}1.", "irc"),) if connected else ()))
 
 
 @pytest.mark.parametrize("how", ["taken over", "unknown", "another node is faster", "not any more"])
@@ -367,6 +370,23 @@ def test_the_time_counts_from_the_leave_of_another_node() -> None:
     inn.hub.remote.remove(home)
     inn.pass_time()
     assert user.present and inn.stays.known["idann"].since == NOON + DAY
+
+
+def test_somebody_whom_two_nodes_have_taken_over_is_stored_and_leaves_in_the_end() -> None:
+    inn = Inn()
+    user = inn.away("Ann")
+    visit(inn, user, connected=False)
+    inn.stays.kept.clear()
+    inn.hub.on_user_changed(user)
+    inn.pass_time()
+    assert inn.stays.kept == ["idann"]
+    inn.hub.staying.seconds = DAY
+    inn.house.now += 2 * DAY
+    inn.hub.staying.expire()
+    assert user.is_remote, "this node leaves them to the other one, which does the same"
+    inn.hub.remote.remove(inn.hub.remote.homes(user)[0])
+    inn.settle()
+    assert inn.members() == [] and type(inn.house.broker.log[-1].body) is Left
 
 
 def test_stays_that_cannot_be_read_are_an_error() -> None:

@@ -125,8 +125,11 @@ class Staying:
             self._core.later(SOON, partial(self._write, self.store, user, account.id))
 
     def _is_alone(self, user: User) -> bool:
-        """Return whether a user is here without any session, and on no other node."""
-        return user.present and not (user.is_remote or user.sessions or self._remote.homes(user))
+        """Return whether a user is here, and has no session on any node.
+
+        Two nodes may have taken over the same user, if one of them read the stay just after the claim of the other.
+        """
+        return user.present and not (user.is_remote or user.sessions or self._remote.screens(user))
 
     def _write(self, store: Stays, user: User, id: str) -> None:
         self._planned.discard(id)
