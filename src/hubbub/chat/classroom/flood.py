@@ -21,9 +21,8 @@ class Brakes:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._times: dict[
-            str, deque[float]
-        ] = {}  # of the newest messages, by the id of the room; the last one is the newest
+        # Times of the newest messages by the id of the room; the room that spoke last comes last.
+        self._times: dict[str, deque[float]] = {}
 
     def note(self, room: Room, entries: Sequence[Entry], postings: Sequence[Posting | None]) -> None:
         """Count the stored messages of a room and their corrections, and let it rest if there were too many."""
