@@ -26,18 +26,18 @@ from hubbub.chat.session import Session
 from hubbub.chat.users.accounts import Accounts
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import searching
-from hubbub.model.access import HIDDEN, Action
+from hubbub.model.access import Action
 from hubbub.model.account import Account
 from hubbub.model.codec import shown_record
 from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
-from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
-from hubbub.model.queries import LAST, After, AllRooms, Latest, Query, RoomList
+from hubbub.model.events import Acknowledged, MembersListed
+from hubbub.model.queries import LAST, After, AllRooms, Latest, RoomList
 from hubbub.model.queries import LogPage as Found
 from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
-from hubbub.serve.socket_writer import SocketWriter
+from hubbub.serve.hub_requests import LABEL, Caller, HubRequests
 from hubbub.serve.web import transcripts
 from hubbub.serve.web.credentials import bearer_of, check_bearer, rooms_of
 from hubbub.serve.web.event_stream import EventStreamClient
@@ -53,8 +53,6 @@ from hubbub.wire.web.negotiation import decode, preferred
 
 PREFIX = "/api/v1"
 BODY = 10.0  # seconds in which a body must arrive
-ANSWER = 30.0  # seconds that the log may take to answer
-OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unknown
 PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
 PIECE = 1000  # messages of a transcript that are read at a time
 ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
@@ -97,22 +95,6 @@ class _Asker:
     closed: bool = False
 
 
-class _Waiting(SocketWriter):
-    """The client and sink of a session that waits for one outcome. Its output is discarded."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(None)
-        self.outcome: asyncio.Future[Event] = loop.create_future()
-
-    def send_event(self, event: Event) -> None:
-        """Store the outcome: the first acknowledgement or refusal."""
-        if isinstance(event, Acknowledged | Refusal) and not self.outcome.done():
-            self.outcome.set_result(event)
-
-    def resume_input(self) -> None:
-        """Do nothing: no input waits."""
-
-
 class Api:
     """Answers the requests under PREFIX.
 
@@ -138,6 +120,7 @@ class Api:
             for kind, form in forms.items()
             for cut in (wire.chunk, wire.whole)
         }
+        self._requests = HubRequests(hub, shared.loop, self._forms[TEXT, False])
 
     async def answer(self, call: Call) -> web.StreamResponse:
         """Return the response to a request. Refusals and errors become problem documents (RFC 9457)."""
@@ -191,67 +174,17 @@ class Api:
             throttle.charge(-1, now)
         return delay
 
-    async def _read(self, query: Query | AllRooms) -> Any:
-        answer: asyncio.Future[Any] = self._shared.loop.create_future()
-        self._hub.read(query, partial(_settle, answer))
-        return await self._answer(answer)
-
-    async def _answer(self, answer: asyncio.Future[Any]) -> Any:
-        """Return an answer of the log. Raise BrokerError if it is an error, or does not come."""
-        try:
-            result = await asyncio.wait_for(answer, ANSWER)
-        except TimeoutError:
-            raise BrokerError("it does not answer") from None
-        if isinstance(result, BrokerError):
-            raise result
-        return result
-
     @property
     def _accounts(self) -> Accounts:
         return self._hub.nicks.accounts
 
+    def _caller(self, call: Call) -> Caller:
+        if bearer := call.bearer:
+            return Caller(bearer.account.host, call.origin, bearer.account, rooms_of(bearer))
+        return Caller(f"~api@{self._shared.cloak(call.origin)}.api", call.origin)
+
     def _viewer(self, call: Call) -> Viewer:
-        if call.bearer:
-            viewer = self._hub.viewer_for(call.bearer.account, call.origin)
-            return viewer._replace(only=rooms_of(call.bearer))
-        return self._hub.stranger(self._host(call), call.origin)
-
-    def _host(self, call: Call) -> str:
-        return call.bearer.account.host if call.bearer else f"~api@{self._shared.cloak(call.origin)}.api"
-
-    def _connect(self, call: Call) -> tuple[Session, _Waiting]:
-        """Return a session for a request, and the client that waits for its outcome."""
-        waiting = _Waiting(self._shared.loop)
-        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
-        session.acts_for = call.bearer.account if call.bearer else None
-        return session, waiting
-
-    async def _may(self, call: Call, action: Action, room: str) -> bool:
-        """Return whether a caller may perform an action in a room; False if the room must seem not to exist.
-
-        Raises:
-            Refused: the caller may not.
-            BrokerError: the log cannot be read.
-
-        """
-        hub, awake = self._hub, self._hub.rooms.loaded
-        session, _ = self._connect(call)
-        came: asyncio.Future[None] = self._shared.loop.create_future()
-        try:
-            hub.rooms.visit(session, [room], lambda: None if came.done() else came.set_result(None))
-            await asyncio.wait_for(came, ANSWER)
-            if room not in awake:
-                raise BrokerError("it does not answer")
-            hub.check(session, action, awake[room])
-        except TimeoutError:
-            raise BrokerError("it does not answer") from None
-        except Refused as refusal:
-            if refusal.code == HIDDEN:
-                return False
-            raise
-        finally:
-            hub.depart(session)
-        return True
+        return self._requests.viewer(self._caller(call))
 
     # --- one method a route ---------------------------------------------------------------------------------------
 
@@ -260,19 +193,19 @@ class Api:
         after = None if query.after is None else wire.place(query.after, self._hub.log.log_id)
         viewer, room = self._viewer(call), self._log_of(call, room)
         if after is None:
-            return self._page(call, await self._read(Latest(room, query.last, query.before, viewer=viewer)))
+            return self._page(call, await self._requests.read(Latest(room, query.last, query.before, viewer=viewer)))
         upto = query.before - 1 if query.before else LAST
-        return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
+        return self._page(call, await self._requests.read(After(room, after, upto, query.last, True, viewer=viewer)))
 
     async def transcript(self, call: Call, query: wire.TranscriptQuery, room: str) -> web.Response:
         """Return all messages of a room as a file; each page of the log counts as a request of the client."""
 
         async def read(seq: int) -> Found:
             await asyncio.sleep(self._delay(call.origin))
-            page: Found = await self._read(After(room, seq, LAST, PIECE, True, viewer=self._viewer(call)))
+            page: Found = await self._requests.read(After(room, seq, LAST, PIECE, True, viewer=self._viewer(call)))
             return page
 
-        first = await self._read(After(room, 0, LAST, PIECE, True, viewer=self._viewer(call)))
+        first = await self._requests.read(After(room, 0, LAST, PIECE, True, viewer=self._viewer(call)))
         return self._numbered(transcripts.response(query.format, room, first, read))
 
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
@@ -282,7 +215,7 @@ class Api:
         room = self._log_of(call, room)
         search = asked.query(query.last, room or None, self._viewer(call), asker, query.before)
         try:
-            found = await self._read(search)
+            found = await self._requests.read(search)
         finally:  # also if the client leaves, which cancels this task
             asker.closed = True
         return self._page(call, found)
@@ -319,7 +252,7 @@ class Api:
     async def rooms(self, call: Call, query: wire.RoomsQuery, _: str) -> web.Response:
         """Return a list of rooms."""
         viewer = self._viewer(call)
-        stored: RoomList = await self._read(AllRooms(query.limit, query.after or "", viewer=viewer))
+        stored: RoomList = await self._requests.read(AllRooms(query.limit, query.after or "", viewer=viewer))
         listed = slash.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
         # The list of the liveliest rooms has no next page. The list of all rooms is read by name, from the beginning.
         follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
@@ -332,11 +265,9 @@ class Api:
 
     async def conversations(self, call: Call, query: wire.ConversationsQuery, _: str) -> web.Response:
         """Return a list of the private conversations of the caller."""
-        found: asyncio.Future[ConversationList | BrokerError] = self._shared.loop.create_future()
         part = ListPart(query.after, query.limit)
-        tell = partial(_settle, found)
-        self._hub.private_history.list_of(self._owner(call), self._viewer(call), part, tell)
-        listed = await self._answer(found)
+        ask = partial(self._hub.private_history.list_of, self._owner(call), self._viewer(call), part)
+        listed: ConversationList = await self._requests.answer(ask)
         follow = listed.end if query.after is not None else ""
         headers = link_to_next(call, follow, query.limit) if listed.more else {}
         if plain(call):
@@ -347,21 +278,18 @@ class Api:
     async def delete(self, call: Call, query: wire.DeleteQuery, room: str) -> web.Response:
         """Delete a message of the caller in a private conversation, and return the entry that says so."""
         conversation = self._hub.private_history.between(self._owner(call), room)
-        session, waiting = self._connect(call)
 
-        def refuse(refused: Refused) -> None:
-            self._hub.refuse(session, refused, "r")
+        def start(session: Session) -> None:
+            session.label = LABEL
+            messages.redact(
+                self._hub, session, conversation, Which(id=query.id), partial(refuse, session), query.reason
+            )
 
-        try:
-            session.label = "r"
-            messages.redact(self._hub, session, conversation, Which(id=query.id), refuse, query.reason)
-            outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
-        except TimeoutError:
-            return problem(refusals.NOT_KNOWN())
-        finally:
-            self._hub.depart(session)
+        def refuse(session: Session, refused: Refused) -> None:
+            self._hub.refuse(session, refused, LABEL)
+
+        outcome = await self._requests.act(self._caller(call), start)
         if not isinstance(outcome, Acknowledged):
-            assert isinstance(outcome, Refusal)
             return problem(outcome)
         if plain(call):
             return self._lines([outcome.entry])
@@ -369,7 +297,7 @@ class Api:
 
     async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
         """Return a list of a room's members."""
-        seen = await self._may(call, Action.SEE_MEMBERS, room)
+        seen = await self._requests.may(self._caller(call), Action.SEE_MEMBERS, room)
         part = ListPart(query.after, query.limit)
         listed = slash.members_of(self._hub, room, part) if seen else MembersListed(room, ())
         headers = link_to_next(call, listed.nicks[-1], query.limit) if listed.more else {}
@@ -385,16 +313,10 @@ class Api:
             raise refusals.TEXT_TOO_LONG(limit=wire.MAX_BODY)
         if not (query.name or call.bearer):
             raise refusals.QUERY_MISSING(field="name")
-        session, waiting = self._connect(call)
-        try:
-            self._hub.post(session, query.name, room, text, "r")
-            outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
-        except TimeoutError:
-            return problem(refusals.NOT_KNOWN())
-        finally:
-            self._hub.depart(session)
+        outcome = await self._requests.act(
+            self._caller(call), lambda session: self._hub.post(session, query.name, room, text, LABEL)
+        )
         if not isinstance(outcome, Acknowledged):
-            assert isinstance(outcome, Refusal)
             later = {"Retry-After": "60"} if outcome.code == "too-many-new-rooms" else None
             return problem(outcome, later)
         return self._posted(call, outcome.entry)
@@ -420,7 +342,7 @@ class Api:
 
     async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
         """Hand the connection over to a stream of a room's entries."""
-        await self._may(call, Action.WATCH, room)
+        await self._requests.may(self._caller(call), Action.WATCH, room)
         # A client that prefers JSON is a program, so it gets events, not lines.
         lines = preferred(call.request.headers.get("Accept", ""), (EVENTS, JSON, TEXT)) == TEXT
         kind = TEXT if lines else EVENTS
@@ -450,11 +372,6 @@ class Api:
         """Return the mark after which a client continues, "" for none. Ignore a Last-Event-ID that is no mark."""
         last = call.request.headers.get("Last-Event-ID", "")
         return last if wire.is_mark(last) else query.after or ""
-
-
-def _settle(waiting: asyncio.Future[Any], result: Any) -> None:
-    if not waiting.done():
-        waiting.set_result(result)
 
 
 def _room_in(path: Mapping[str, str]) -> str:

@@ -1,0 +1,144 @@
+"""Requests to the hub that coroutines wait for, each with a deadline: those of the HTTP API, and commands over ssh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
+from hubbub.errors import BrokerError, Refused
+from hubbub.model.access import HIDDEN, Action
+from hubbub.model.account import Account
+from hubbub.model.client import Encoder
+from hubbub.model.events import Acknowledged, Event, Refusal
+from hubbub.model.queries import AllRooms, Query
+from hubbub.model.viewer import Viewer
+from hubbub.serve.socket_writer import SocketWriter
+from hubbub.text import refusals
+
+ANSWER = 30.0  # seconds that the log may take to answer
+OUTCOME = 15.0  # seconds after which the outcome of an act is reported as unknown
+LABEL = "r"  # of the one request of a session
+
+
+class Caller(NamedTuple):
+    """The peer that a request comes from.
+
+    Args:
+        host: its host, as entries have it.
+        origin: its address.
+        account: the account that it acts for; None for a guest.
+        only: the rooms that it may use; empty for all.
+
+    """
+
+    host: str
+    origin: str
+    account: Account | None = None
+    only: frozenset[str] = frozenset()
+
+
+class _WaitingClient(SocketWriter):
+    """The client and sink of a session that waits for one outcome. Its output is discarded."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(None)
+        self.outcome: asyncio.Future[Event] = loop.create_future()
+
+    def send_event(self, event: Event) -> None:
+        """Store the outcome: the first acknowledgement or refusal."""
+        if isinstance(event, Acknowledged | Refusal) and not self.outcome.done():
+            self.outcome.set_result(event)
+
+    def resume_input(self) -> None:
+        """Do nothing: no input waits."""
+
+
+class HubRequests:
+    """The hub as coroutines use it.
+
+    Args:
+        hub: the hub.
+        loop: the running event loop.
+        encoder: the encoder of the sessions that act; its output is discarded.
+
+    """
+
+    def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop, encoder: Encoder) -> None:
+        self._hub = hub
+        self._loop = loop
+        self._encoder = encoder
+
+    def viewer(self, caller: Caller) -> Viewer:
+        """Return the viewer that stands for a caller in queries."""
+        if caller.account:
+            return self._hub.viewer_for(caller.account, caller.origin)._replace(only=caller.only)
+        return self._hub.stranger(caller.host, caller.origin)
+
+    async def read(self, query: Query | AllRooms) -> Any:
+        """Return the answer to a query. Raises BrokerError."""
+        return await self.answer(partial(self._hub.read, query))
+
+    async def answer(self, ask: Callable[[Callable[[Any], None]], None]) -> Any:
+        """Return the answer to a question that calls back. Raises BrokerError if it is an error, or does not come."""
+        waiting: asyncio.Future[Any] = self._loop.create_future()
+        ask(lambda result: None if waiting.done() else waiting.set_result(result))
+        try:
+            result = await asyncio.wait_for(waiting, ANSWER)
+        except TimeoutError:
+            raise BrokerError("it does not answer") from None
+        if isinstance(result, BrokerError):
+            raise result
+        return result
+
+    async def may(self, caller: Caller, action: Action, room: str) -> bool:
+        """Return whether a caller may perform an action in a room; False if the room must seem not to exist.
+
+        Raises:
+            Refused: the caller may not.
+            BrokerError: the log cannot be read.
+
+        """
+        rooms = self._hub.rooms
+        with self._session(caller) as (session, _):
+            await self.answer(lambda done: rooms.visit(session, [room], partial(done, None)))
+            if room not in rooms.loaded:
+                raise BrokerError("it does not answer")
+            try:
+                self._hub.check(session, action, rooms.loaded[room])
+            except Refused as refusal:
+                if refusal.code == HIDDEN:
+                    return False
+                raise
+        return True
+
+    async def act(self, caller: Caller, start: Callable[[Session], None]) -> Acknowledged | Refusal:
+        """Let a session of a caller begin an act with LABEL, and return the outcome.
+
+        Raises:
+            Refused: `start` does, or the outcome is not known in time.
+
+        """
+        with self._session(caller) as (session, waiting):
+            start(session)
+            try:
+                outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
+            except TimeoutError:
+                raise refusals.NOT_KNOWN() from None
+        assert isinstance(outcome, Acknowledged | Refusal)
+        return outcome
+
+    @contextmanager
+    def _session(self, caller: Caller) -> Iterator[tuple[Session, _WaitingClient]]:
+        """Give a session for one request, with the client that waits for its outcome."""
+        waiting = _WaitingClient(self._loop)
+        session = self._hub.connect(waiting, waiting, self._encoder, caller.host, caller.origin)
+        session.acts_for = caller.account
+        try:
+            yield session, waiting
+        finally:
+            self._hub.depart(session)
