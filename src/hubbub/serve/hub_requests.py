@@ -25,7 +25,7 @@ OUTCOME = 15.0  # seconds after which the outcome of an act is reported as unkno
 LABEL = "r"  # of the one request of a session
 
 
-class Caller(NamedTuple):
+class Requester(NamedTuple):
     """The peer that a request comes from.
 
     Args:
@@ -73,11 +73,11 @@ class HubRequests:
         self._loop = loop
         self._encoder = encoder
 
-    def viewer(self, caller: Caller) -> Viewer:
-        """Return the viewer that stands for a caller in queries."""
-        if caller.account:
-            return self._hub.viewer_for(caller.account, caller.origin)._replace(only=caller.only)
-        return self._hub.stranger(caller.host, caller.origin)
+    def viewer(self, requester: Requester) -> Viewer:
+        """Return the viewer that stands for a requester in queries."""
+        if requester.account:
+            return self._hub.viewer_for(requester.account, requester.origin)._replace(only=requester.only)
+        return self._hub.stranger(requester.host, requester.origin)
 
     async def read(self, query: Query | AllRooms) -> Any:
         """Return the answer to a query. Raises BrokerError."""
@@ -95,16 +95,16 @@ class HubRequests:
             raise result
         return result
 
-    async def may(self, caller: Caller, action: Action, room: str) -> bool:
-        """Return whether a caller may perform an action in a room; False if the room must seem not to exist.
+    async def may(self, requester: Requester, action: Action, room: str) -> bool:
+        """Return whether a requester may perform an action in a room; False if the room must seem not to exist.
 
         Raises:
-            Refused: the caller may not.
+            Refused: the requester may not.
             BrokerError: the log cannot be read.
 
         """
         rooms = self._hub.rooms
-        with self._session(caller) as (session, _):
+        with self._session(requester) as (session, _):
             await self.answer(lambda done: rooms.visit(session, [room], partial(done, None)))
             if room not in rooms.loaded:
                 raise BrokerError("it does not answer")
@@ -116,14 +116,14 @@ class HubRequests:
                 raise
         return True
 
-    async def act(self, caller: Caller, start: Callable[[Session], None]) -> Acknowledged | Refusal:
-        """Let a session of a caller begin an act with LABEL, and return the outcome.
+    async def act(self, requester: Requester, start: Callable[[Session], None]) -> Acknowledged | Refusal:
+        """Let a session of a requester begin an act with LABEL, and return the outcome.
 
         Raises:
             Refused: `start` does, or the outcome is not known in time.
 
         """
-        with self._session(caller) as (session, waiting):
+        with self._session(requester) as (session, waiting):
             start(session)
             try:
                 outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
@@ -133,11 +133,11 @@ class HubRequests:
         return outcome
 
     @contextmanager
-    def _session(self, caller: Caller) -> Iterator[tuple[Session, _WaitingClient]]:
+    def _session(self, requester: Requester) -> Iterator[tuple[Session, _WaitingClient]]:
         """Give a session for one request, with the client that waits for its outcome."""
         waiting = _WaitingClient(self._loop)
-        session = self._hub.connect(waiting, waiting, self._encoder, caller.host, caller.origin)
-        session.acts_for = caller.account
+        session = self._hub.connect(waiting, waiting, self._encoder, requester.host, requester.origin)
+        session.acts_for = requester.account
         try:
             yield session, waiting
         finally:

@@ -37,7 +37,7 @@ from hubbub.model.queries import LogPage as Found
 from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
-from hubbub.serve.hub_requests import LABEL, Caller, HubRequests
+from hubbub.serve.hub_requests import LABEL, HubRequests, Requester
 from hubbub.serve.web import transcripts
 from hubbub.serve.web.credentials import bearer_of, check_bearer, rooms_of
 from hubbub.serve.web.event_stream import EventStreamClient
@@ -178,13 +178,13 @@ class Api:
     def _accounts(self) -> Accounts:
         return self._hub.nicks.accounts
 
-    def _caller(self, call: Call) -> Caller:
+    def _requester(self, call: Call) -> Requester:
         if bearer := call.bearer:
-            return Caller(bearer.account.host, call.origin, bearer.account, rooms_of(bearer))
-        return Caller(f"~api@{self._shared.cloak(call.origin)}.api", call.origin)
+            return Requester(bearer.account.host, call.origin, bearer.account, rooms_of(bearer))
+        return Requester(f"~api@{self._shared.cloak(call.origin)}.api", call.origin)
 
     def _viewer(self, call: Call) -> Viewer:
-        return self._requests.viewer(self._caller(call))
+        return self._requests.viewer(self._requester(call))
 
     # --- one method a route ---------------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class Api:
         def refuse(session: Session, refused: Refused) -> None:
             self._hub.refuse(session, refused, LABEL)
 
-        outcome = await self._requests.act(self._caller(call), start)
+        outcome = await self._requests.act(self._requester(call), start)
         if not isinstance(outcome, Acknowledged):
             return problem(outcome)
         if plain(call):
@@ -297,7 +297,7 @@ class Api:
 
     async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
         """Return a list of a room's members."""
-        seen = await self._requests.may(self._caller(call), Action.SEE_MEMBERS, room)
+        seen = await self._requests.may(self._requester(call), Action.SEE_MEMBERS, room)
         part = ListPart(query.after, query.limit)
         listed = slash.members_of(self._hub, room, part) if seen else MembersListed(room, ())
         headers = link_to_next(call, listed.nicks[-1], query.limit) if listed.more else {}
@@ -314,7 +314,7 @@ class Api:
         if not (query.name or call.bearer):
             raise refusals.QUERY_MISSING(field="name")
         outcome = await self._requests.act(
-            self._caller(call), lambda session: self._hub.post(session, query.name, room, text, LABEL)
+            self._requester(call), lambda session: self._hub.post(session, query.name, room, text, LABEL)
         )
         if not isinstance(outcome, Acknowledged):
             later = {"Retry-After": "60"} if outcome.code == "too-many-new-rooms" else None
@@ -342,7 +342,7 @@ class Api:
 
     async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
         """Hand the connection over to a stream of a room's entries."""
-        await self._requests.may(self._caller(call), Action.WATCH, room)
+        await self._requests.may(self._requester(call), Action.WATCH, room)
         # A client that prefers JSON is a program, so it gets events, not lines.
         lines = preferred(call.request.headers.get("Accept", ""), (EVENTS, JSON, TEXT)) == TEXT
         kind = TEXT if lines else EVENTS
