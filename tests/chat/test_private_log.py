@@ -643,3 +643,32 @@ def test_a_page_without_private_messages_is_shown_as_it_is() -> None:
     ann = post.log_in("Ann")
     page = LogPage(tuple(post.house.broker.log))
     assert page.entries and post.hub.private_history.shown(ann.session, page) is page
+
+
+def test_a_program_that_acts_for_an_account_sends_private_messages_of_it() -> None:
+    post = Post("Ann", "Bo")
+    (gus,) = post.house.enter("Gus")
+    bot, bo = post.house.connect(), post.log_in("Bo")
+    account = post.accounts.find("Ann")
+    assert account
+    bot.session.acts_for, bot.session.host = account, account.host
+    post.settle()
+    post.house.forget()
+    direct.send_private(post.hub, bot.session, "Bo", "while Ann is away", label="r")
+    post.settle()
+    (one,), (stored,) = bo.sees(), bot.sees()
+    assert isinstance(one, Private) and (one.nick, one.text, one.user) == ("Ann", "while Ann is away", "idann")
+    assert isinstance(stored, Acknowledged) and post.log() == [(ROOM, "Ann", "while Ann is away")]
+    ann = post.log_in("Ann")
+    post.house.forget()
+    direct.send_private(post.hub, bot.session, "Bo", "stored", label="s")
+    post.settle()
+    direct.send_private(post.hub, bot.session, "Gus", "not stored", label="t")
+    post.settle()
+    assert [(event.text, event.to) for event in ann.sees() if isinstance(event, Private)] == [
+        ("stored", "Bo"),
+        ("not stored", "Gus"),
+    ]
+    (unstored,) = gus.sees()
+    assert isinstance(unstored, Private), unstored
+    assert (unstored.nick, unstored.user) == ("Ann", "idann")

@@ -138,3 +138,52 @@ async def test_authors_delete_their_messages_and_both_see_it() -> None:
         ]  # fmt: skip
         plain = await ask(web, f"{PRIVATE}/Ann/messages?id={his}", bo, method="DELETE", Accept="text/plain")
         assert plain.status == 200 and b"deleted a message" in plain.body
+
+
+async def test_a_token_sends_private_messages_of_its_account() -> None:
+    async with asking() as web:
+        ann, bo, _ = await talked(web)
+        screens = [await enter(web, "Ann"), await enter(web, "Bo")]
+        sent = await ask(web, WITH_BO, ann, method="POST", body=b"more tea?\n\tgreen")
+        assert (sent.status, sent.json["room"], sent.json["nick"], sent.json["text"]) == (
+            201,
+            "@Bo",
+            "Ann",
+            "more tea?\n\tgreen",
+        )
+        await screens[1].sees(b"Ann (private): \tgreen\n")
+        await screens[0].sees(b"green\n")
+        assert texts((await ask(web, f"{PRIVATE}/Ann/messages?last=1", bo)).json) == [
+            ("@Bo", "Ann", "more tea?\n\tgreen")
+        ]
+        lines = await ask(web, f"{PRIVATE}/Cy/messages", ann, method="POST", body=b"for later", Accept="text/plain")
+        assert (lines.status, lines.body.endswith(b" Ann: for later\n")) == (201, True)
+        guest = await web.connect()
+        guest.send("Gus\n/time\n")
+        await guest.sees(b" UTC ***\n")
+        unstored = await ask(web, f"{PRIVATE}/gus/messages", ann, method="POST", body=b"hello guest")
+        assert (unstored.status, unstored.json["room"], unstored.json["seq"]) == (201, "@Gus", 0)
+        await guest.sees(b"Ann (private): hello guest\n")
+        await screens[0].sees(b"hello guest\n")
+
+
+async def test_private_messages_that_cannot_be_sent_are_refused() -> None:
+    async with asking() as web:
+        await talked(web)
+        account = web.house.accounts.find("Ann")
+        assert account
+        secret = await token(web, account, scopes=SCOPES)
+        for name, body, code in (
+            ("Nemo", b"hello", "no-such-name"),
+            ("Bo", b"", "no-text"),
+            ("Bo", b"x" * 20_000, "text-too-long"),
+        ):
+            refused = await ask(web, f"{PRIVATE}/{name}/messages", secret, method="POST", body=body)
+            assert (refused.status // 100, refused.json["code"]) == (4, code)
+        for scopes in (("read", "private"), ("say",), ("read", "say")):
+            limited = await token(web, account, scopes=scopes)
+            assert (await ask(web, WITH_BO, limited, method="POST", body=b"hello")).status == 403
+        rooms = await token(web, account, scopes=SCOPES, rooms=("lobby",))
+        assert (await ask(web, WITH_BO, rooms, method="POST", body=b"hello")).status == 403
+        assert (await web.ask("POST", WITH_BO, b"hello")).status == 401
+        assert len((await ask(web, f"{WITH_BO}", secret)).json["entries"]) == 4

@@ -254,8 +254,10 @@ class Session:
 
     @property
     def nick(self) -> str:
-        """The nick of its user; "" before it has a user."""
-        return self.user.nick if self.user else ""
+        """The nick of its user, or the name of the account that it acts for; "" before it has a user."""
+        if self.user:
+            return self.user.nick
+        return self.acts_for.name if self.acts_for else ""
 
     @property
     def mask(self) -> str:
@@ -477,7 +479,7 @@ class User(RoomMemory):
 
     def hears(self, session: Session) -> bool:
         """Return whether it takes private messages from a session: with the mode R only from people with an account."""
-        return "R" not in self.modes or session.user is self or session.operator or bool(owner(session).account)
+        return "R" not in self.modes or session.user is self or session.operator or bool(session.account)
 
     def own(self, account: Account) -> None:
         """Make it the owner of an account, or give it a newer record of its account."""

@@ -40,7 +40,7 @@ class Steps:
         for member in members:
             self._send_to(member, private(session, entry))
         if type(entry.body) is Said:
-            show_others(self._remote, session, entry)
+            show_others(self._remote, owner(session), session, entry)
         return Acknowledged(label, entry) if label else None
 
     def _signal(self, session: Session, room: Room, entry: Entry, label: str) -> Event | None:
@@ -83,21 +83,24 @@ def is_hidden(user: User, event: Event) -> bool:
 
 def private(session: Session, entry: Entry) -> Private:
     """Return the event of a message that a session sends to single users."""
-    return Private(entry.nick, text_of(entry.body), entry, owner(session).id)
+    author = session.user or session.account
+    assert author is not None
+    return Private(entry.nick, text_of(entry.body), entry, author.id)
 
 
-def show_others(remote: RemoteUsers, session: Session, entry: Entry, recipient: str = "") -> None:
-    """Show a message that a session has sent to the other sessions of its user, on all nodes; paused ones miss it.
+def show_others(remote: RemoteUsers, user: User, session: Session, entry: Entry, recipient: str = "") -> None:
+    """Show a message that a session has sent to the other sessions of a user, on all nodes; paused ones miss it.
 
     Args:
         remote: the users of other nodes.
-        session: the session that sent it.
+        user: its author.
+        session: the session that sent it; a program that acts for the author has one, too.
         entry: the message.
         recipient: the id of the recipient, "" for several.
 
     """
     copy = Private(entry.nick, text_of(entry.body), entry, recipient, entry.room.removeprefix("@"))
-    if remote.homes(user := owner(session)):
+    if remote.homes(user):
         remote.send(user, copy)
     for one in user.sessions:
         if one is not session and not one.paused:

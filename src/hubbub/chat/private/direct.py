@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Session, User, owner
+from hubbub.chat.session import Session, User
 from hubbub.chat.steps import give, private, show_others
 from hubbub.chat.turns import Operation
 from hubbub.model.access import Action
@@ -66,7 +66,8 @@ def send_private(  # noqa: PLR0913 - the parts of a message
         raise refusals.NO_TEXT()
     if target and not target.hears(session):
         raise refusals.NO_GUESTS(name=target.nick)
-    owner(session).active = hub.clock()
+    if session.user:
+        session.user.active = hub.clock()
     if account and hub.private_log.keeps(session, account):
         hub.private_log.send(session, account, Said(text, kind), join(tags, formatting), label)
     elif target:
@@ -113,8 +114,9 @@ def _arrived(hub: Hub, session: Session, target: User, entry: Entry, label: str,
         return Refusal.of(refusals.UNREACHABLE(name=nick), label)
     if not outcome:
         return Refusal.of(refusals.NOT_READING(name=nick), label)
-    if type(entry.body) is Said and target is not session.user:
-        show_others(hub.remote, session, entry, target.id)
+    author = session.user or hub.owners.get(session.host)
+    if type(entry.body) is Said and author and target is not author:
+        show_others(hub.remote, author, session, entry, target.id)
     return Acknowledged(label, entry, target.id) if label else None
 
 

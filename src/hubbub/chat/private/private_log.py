@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.private.positions import Positions
-from hubbub.chat.session import Parties, Posting, Session, User, owner
+from hubbub.chat.session import Parties, Posting, Session, User
 from hubbub.chat.steps import give
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
@@ -51,7 +51,7 @@ class PrivateLog:
 
         `present` is the user who has that name now.
         """
-        mine = owner(session).account
+        mine = session.account
         account = self._core.nicks.accounts.find(name) if mine else None
         if account is None or mine is None or account.id == mine.id or self._core.positions is None:
             return None
@@ -61,7 +61,7 @@ class PrivateLog:
 
     def keeps(self, session: Session, account: Account) -> bool:
         """Return whether messages of a session to an account are stored."""
-        mine = owner(session).account
+        mine = session.account
         return bool(mine and mine.history and account.history)
 
     def tell_unstored(self, session: Session, account: Account) -> None:
@@ -76,9 +76,9 @@ class PrivateLog:
 
         A failure is reported by a Refusal. With a label the session gets an `Acknowledged` reply when it is stored.
         """
-        user, positions, label = owner(session), self._core.positions, session.label or label
-        assert user.account and positions
-        parties, nick = Parties(user.account, account, account.name), user.nick
+        mine, positions, label = session.account, self._core.positions, session.label or label
+        assert mine and positions
+        parties, nick = Parties(mine, account, account.name), session.nick
 
         def publish(done: Callable[[None], None], error: BrokerError | None) -> None:
             if error:

@@ -21,6 +21,7 @@ from hubbub.chat import messages
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
+from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import ConversationList
 from hubbub.chat.session import Session
 from hubbub.chat.users.accounts import Accounts
@@ -306,11 +307,23 @@ class Api:
         page = wire.MemberPage(room, list(listed.nicks), listed.more, listed.watching)
         return answer(page, headers=headers)
 
+    async def send(self, call: Call, query: wire.SendQuery, name: str) -> web.Response:
+        """Send a private message, and return it once it is stored; if it is not kept, once it is delivered."""
+        self._owner(call)
+        text = await self._text(call)
+        outcome = await self._requests.act(
+            self._requester(call),
+            lambda session: direct.send_private(self._hub, session, name.removeprefix(MARK), text, label=LABEL),
+        )
+        if not isinstance(outcome, Acknowledged):
+            return problem(outcome)
+        if plain(call):
+            return self._lines([outcome.entry], 201)
+        return self._numbered(answer(wire.shown(outcome.entry), 201))
+
     async def post(self, call: Call, query: wire.PostQuery, room: str) -> web.Response:
         """Send a message to a room, and return the stored entry once it is stored."""
         text = await self._text(call)
-        if len(text.encode()) > wire.MAX_BODY:
-            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_BODY)
         if not (query.name or call.bearer):
             raise refusals.QUERY_MISSING(field="name")
         outcome = await self._requests.act(
@@ -338,7 +351,10 @@ class Api:
         text = decode(body, request.charset or "")
         if text is None:
             raise refusals.CHARSET_UNKNOWN(charset=request.charset)
-        return message_in(text) if request.content_type == JSON else text
+        text = message_in(text) if request.content_type == JSON else text
+        if len(text.encode()) > wire.MAX_BODY:
+            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_BODY)
+        return text
 
     async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
         """Hand the connection over to a stream of a room's entries."""
@@ -408,6 +424,15 @@ ROUTES = (
         Api.conversations,
     ),
     Route("GET", f"{PRIVATE}/{{name}}/messages", "Read private messages.", wire.MessagesQuery, wire.Page, Api.messages),
+    Route(
+        "POST",
+        f"{PRIVATE}/{{name}}/messages",
+        "Send a private message.",
+        wire.SendQuery,
+        wire.LogEntry,
+        Api.send,
+        201,
+    ),
     Route(
         "DELETE",
         f"{PRIVATE}/{{name}}/messages",

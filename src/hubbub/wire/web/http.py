@@ -69,6 +69,10 @@ class PostQuery(Struct):
     name: Name = ""
 
 
+class SendQuery(Struct):
+    """No fields: the author is the account of the token."""
+
+
 class TranscriptQuery(Struct):
     """The form of the transcript: html, markdown or text."""
 
