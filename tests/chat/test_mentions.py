@@ -136,7 +136,7 @@ def test_room_that_was_renamed_and_is_not_loaded() -> None:
 def test_room_that_nobody_is_in() -> None:
     square = Square("Ann")
     (bo,) = square.enter("Bo")
-    square.hub.mentions.note(Entry("ops", 3, 0, 1.0, "Al", "z-1.1", Said("@ann hi"), room_id="ops"), Said("@ann hi"))
+    square.hub.mentions.note([Entry("ops", 3, 0, 1.0, "Al", "z-1.1", Said("@ann hi"), room_id="ops")])
     assert square.mentions.known == {}  # another process has published it
     posting = square.hub.publish(bo.session, square.hub.rooms.loaded["lobby"].state, Said("@ann hi"))
     posting.draft.room = posting.draft.room_id = "ops"
@@ -219,7 +219,7 @@ def test_words_of_accounts_that_are_known_at_the_start_and_of_deleted_ones() -> 
     assert hub.mentions._listeners == {"deploy": {"idann"}}
     hub.mentions.store = store = FakeMentions()
     store.known["idann"] = []
-    hub.mentions.note(Entry("ops", 3, 0, 1.0, "Al", "z-1.1", Said("deploy"), room_id="ops"), Said("deploy"))
+    hub.mentions.note([Entry("ops", 3, 0, 1.0, "Al", "z-1.1", Said("deploy"), room_id="ops")])
     town.accounts.add("Ann", deleted=True)
     assert hub.mentions._listeners == {} and store.known == {}
 

@@ -14,6 +14,7 @@ from hubbub.chat.pipeline import after_all
 from hubbub.errors import Refused
 from hubbub.model.entries import Edited, Entry, Kind, Said
 from hubbub.model.events import HistoryShown, Notice, PinnedMessage, ReactionsAdded, Refusal, RoomEntered
+from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.tags import reply_to
 from hubbub.wire.line import encoder as line
 from ops_room import ops, typed
@@ -83,6 +84,13 @@ def test_substitution_does_not_make_a_message_too_long() -> None:
     house, (al, _) = ops("Al", "Bo")
     typed(house, al, "a" * 10_000, "s/a/bbb/g")
     assert told(al) == "text-too-long"
+
+
+def test_text_of_a_correction_has_the_bound_of_a_message() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    half = "é" * (MESSAGE_BYTES // 2)
+    typed(house, al, "tea", f"s/tea/{half}/", "s/é/éé/")
+    assert told(al) == "text-too-long" and bo.sees() == ["Al: tea", f"Al corrects: {half}"]
 
 
 def test_nobody_corrects_the_message_of_somebody_else() -> None:

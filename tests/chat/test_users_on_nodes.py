@@ -454,6 +454,17 @@ def test_an_owner_who_comes_back_on_another_node_leaves_no_orphan() -> None:
     assert node.kinds()[-1] == ("Ann", Joined)
 
 
+def test_end_of_an_owner_ends_no_member_of_the_room_whom_no_node_has_either() -> None:
+    node = Node()
+    guest = draft_of("lobby", Kind.JOIN, "Zoe", "", "z-1.1")
+    node.house.commit(node.house.broker.store([guest]))
+    node.hub.remote.remove(node.hub.remote.add(who := node.elsewhere("lobby")))
+    node.store("lobby", Left(quit=True), end_of("idann", who.joins))
+    node.house.now += 60
+    node.hub.remote.end_orphans(30)
+    assert [draft.nick for draft in node.house.gather()] == ["Zoe"]
+
+
 def test_users_elsewhere_who_are_heard_of_before_the_accounts_are_read_have_theirs() -> None:
     node = Node()
     node.hub.use_accounts(FakeAccounts())

@@ -534,7 +534,9 @@ def test_log_of_a_bounded_size_uses_its_pages_again(
         log._db.execute("PRAGMA wal_checkpoint")
         sizes.append((tmp_path / FILE).stat().st_size)
     assert 0.7 * keep.size < trimming.used(log._db) <= keep.size
-    assert sizes[-1] <= 1.1 * sizes[9], "it is as large as it was"
+    # The file is full after about eight batches. It has its final size after the first merge of the whole text index,
+    # which needs the room of both indexes. The length of the ids decides in which batch that happens.
+    assert sizes[-1] <= 1.05 * sizes[19], "twice as many entries need no more space"
     assert log.check() == [] and texts(log.answer(Search("word39 w7", 5)).entries)
     log._db.execute("INSERT INTO entry_text (entry_text) VALUES ('integrity-check')")
 

@@ -88,12 +88,11 @@ class Effects:
                 self.advance(room, part)
             elif is_conversation(part[0].room):
                 self._private_log.stored(part)
+                continue  # nobody else can read them, and the recipient is notified of each anyway
             else:
                 self._rooms.keep(part)
                 self._missed(part)
-        for entry in entries:
-            if type(entry.body) is Said:
-                self._mentions.note(entry, entry.body)
+            self._mentions.note(part)
         self._core.pipeline.settle(entries)
         for id in by_room:
             room = self._rooms.loaded.by_id.get(id)

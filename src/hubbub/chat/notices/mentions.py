@@ -19,7 +19,6 @@ from hubbub.chat.users.accounts import Accounts
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.account import Account, id_of, is_account
-from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Event, Mentioned
 from hubbub.model.ignoring import hides
@@ -82,20 +81,21 @@ class Mentions:
 
     # --- a stored message -----------------------------------------------------------------------------------------
 
-    def note(self, entry: Entry, body: Said) -> None:
-        """Find the mentions in a message that was stored and delivered.
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Find the mentions in the messages among the entries of a room that were stored and delivered."""
+        for entry in entries:
+            if type(entry.body) is not Said:
+                continue
+            text = entry.body.text
+            # Most messages have none of these signs, so there is nothing to look for.
+            names = addressed(text) if "@" in text or ":" in text or "," in text else ()
+            words = words_in(text) & self._listeners.keys() if self._listeners else ()
+            target = reply_to(entry.tags) if entry.tags else ""
+            if names or words or target:
+                self._find(entry, names, words, target)
 
-        Those in private are none: nobody else can read the message, and the other one is notified of each anyway.
-        """
-        if is_conversation(entry.room):
-            return
-        text = body.text
-        # Most messages have none of these signs, so there is nothing to look for.
-        names = addressed(text) if "@" in text or ":" in text or "," in text else ()
-        words = words_in(body.text) & self._listeners.keys() if self._listeners else ()
-        target = reply_to(entry.tags) if entry.tags else ""
-        if not (names or words or target):
-            return
+    def _find(self, entry: Entry, names: Collection[str], words: Collection[str], target: str) -> None:
+        """Tell the people with these names, the listeners of these words, and the author of the answered message."""
         room = self._core.loaded.by_id.get(entry.room_id)
         found: People = {}
         for name in names:

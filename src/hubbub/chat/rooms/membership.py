@@ -176,7 +176,7 @@ class Rooms:
             Refused: it is not in that room.
 
         """
-        room = self.loaded.get(name) if name else session.rooms.get(session.current)
+        room = self.loaded.get(name) if name else self.loaded.by_id.get(session.current)
         if name and (room is None or session not in room.sessions):
             room = self.inside(session, name) or self.inside(session, key_of(clean(name).removeprefix("#")))
         if room is None and session.rooms and not name:

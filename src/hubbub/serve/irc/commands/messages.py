@@ -118,13 +118,12 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
         return
     if kind is Kind.MESSAGE and text.startswith("!") and _ran(client, room, text):
         return
-    otherwise = partial(direct.signal, hub, session, room.name, tags, label)
-    if kind is Kind.EPHEMERAL and not text and _react(client, room, tags, label, otherwise):
+    if kind is not Kind.EPHEMERAL:
+        messages.say(hub, session, text, room.state.name, kind, tags=tags)
         return
-    if kind is Kind.EPHEMERAL:
-        direct.signal(hub, session, room.name, tags, label, text)
-    else:
-        messages.say(hub, session, text, room.name, kind, tags=tags)
+    signal = partial(direct.signal, hub, session, room.name, tags, label)
+    if text or not _react(client, room, tags, label, signal):
+        signal(text)
 
 
 def _ran(client: IrcClient, room: Room, text: str) -> bool:
