@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
-from hubbub.passwords import LOCK_SECONDS, MAX_ADDRESSES, MAX_PENDING, WRONG_LIMIT, Attempts, is_operator, make
+import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
 
-Done = Callable[[bool], None]
+from hubbub.passwords import (
+    LOCK_SECONDS,
+    MAX_ADDRESSES,
+    MAX_PENDING,
+    WRONG_LIMIT,
+    Attempts,
+    Verified,
+    is_operator,
+    make,
+    verify,
+)
 
 
 class Desk:
@@ -15,15 +26,15 @@ class Desk:
 
     def __init__(self, locks: bool = True) -> None:
         self.now = 1000.0
-        self.asked: list[tuple[str, Done]] = []
-        self.told: list[tuple[str, bool]] = []
+        self.asked: list[tuple[str, Verified]] = []
+        self.told: list[tuple[str, bool | None]] = []
         self.attempts = Attempts(lambda: self.now, lambda name, _, done: self.asked.append((name, done)), locks)
 
     def tries(self, address: str) -> None:
         assert self.attempts.refusal(address) is None
         self.attempts.add(address, address, "x", lambda right: self.told.append((address, right)))
 
-    def answers(self, right: bool) -> str:
+    def answers(self, right: bool | None) -> str:
         name, done = self.asked.pop()
         done(right)
         return name
@@ -46,6 +57,27 @@ def test_outcome_is_told() -> None:
     desk.tries("a")
     desk.answers(False)
     assert desk.told == [("a", True), ("a", False)]
+
+
+def test_attempt_that_could_not_be_checked_counts_as_none() -> None:
+    desk = Desk()
+    for _ in range(2 * WRONG_LIMIT):
+        desk.tries("a")
+        desk.answers(None)
+    assert desk.told[-1] == ("a", None) and desk.attempts.refusal("a") is None
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), VerificationError("Memory allocation error")])
+def test_password_that_cannot_be_checked_is_not_wrong(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = make("sesame")
+    assert verify(kept, "sesame") and not verify(kept, "wrong") and not verify("no hash", "sesame")
+
+    def without_memory(self: PasswordHasher, kept: str, password: str) -> bool:
+        raise fault
+
+    monkeypatch.setattr(PasswordHasher, "verify", without_memory)
+    with pytest.raises(type(fault)):
+        is_operator([f"root:{kept}"], "root", "sesame")
 
 
 def test_one_attempt_is_looked_at_at_a_time_and_an_address_has_few() -> None:

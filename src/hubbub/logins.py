@@ -10,12 +10,13 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.model.events import Notice
-from hubbub.passwords import Attempts, is_operator, verify
+from hubbub.passwords import Attempts, Verified, is_operator, verify
 from hubbub.text.cleaning import SHOWN, clean
 
 log = logging.getLogger("hubbub")
@@ -45,16 +46,25 @@ class Logins:
         # A fast digest of the web gateways' password, after it was verified once with the slow hash; b"" before.
         self._gateway = b""
 
-    def _check(self, name: str, password: str, done: Callable[[bool], None]) -> None:
+    def _check(self, name: str, password: str, done: Verified) -> None:
         """Check on a thread whether a name and password are an operator's; then call `done` with the result."""
-        work = self._loop.run_in_executor(self._checker, is_operator, self._settings.operator, name, password)
+        self._work(partial(is_operator, self._settings.operator, name, password), done)
+
+    def _work(self, check: Callable[[], bool], done: Verified) -> None:
+        """Check a password on the thread; if that fails, log the reason, and call `done` with None."""
 
         def checked(outcome: asyncio.Future[bool]) -> None:
-            done(not outcome.cancelled() and outcome.result())
+            if outcome.cancelled():
+                done(None)
+            elif error := outcome.exception():
+                log.error("a password could not be checked: %r", error)
+                done(None)
+            else:
+                done(outcome.result())
 
-        work.add_done_callback(checked)
+        self._loop.run_in_executor(self._checker, check).add_done_callback(checked)
 
-    def verify_gateway(self, password: str, done: Callable[[bool], None]) -> None:
+    def verify_gateway(self, password: str, done: Verified) -> None:
         """Check whether a password is that of the web gateways; then call `done` with the result.
 
         A password that was verified before is accepted at once. Another one is checked on a thread.
@@ -63,17 +73,15 @@ class Logins:
         if hmac.compare_digest(digest, self._gateway):
             done(True)
             return
-        work = self._loop.run_in_executor(self._checker, verify, self._settings.webirc_password, password)
 
-        def checked(outcome: asyncio.Future[bool]) -> None:
-            right = not outcome.cancelled() and outcome.result()
+        def checked(right: bool | None) -> None:
             if right:
                 self._gateway = digest
             done(right)
 
-        work.add_done_callback(checked)
+        self._work(partial(verify, self._settings.webirc_password, password), checked)
 
-    def login(self, session: Session, name: str, password: str, done: Callable[[bool], None]) -> None:
+    def login(self, session: Session, name: str, password: str, done: Verified) -> None:
         """Check a login as operator of the server, log it, and call `done` with the result.
 
         A failure is reported after WRONG_AFTER seconds, unless the server runs without limits.
@@ -86,10 +94,11 @@ class Logins:
             self._loop.call_later(late, done, False)
             return
 
-        def checked(right: bool) -> None:
+        def checked(right: bool | None) -> None:
             if right:
                 log.info("%s has logged in as operator %s", who, name)
-                done(True)
+            if right is not False:
+                done(right)
             else:
                 log.warning("%s gave a wrong name or password for operator %s", who, name)
                 self._loop.call_later(late, done, False)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from hubbub.errors import Refused
 from hubbub.text import refusals
 
+# Called with whether a password is right; with None if it could not be checked.
+Verified = Callable[[bool | None], None]
+
 WRONG_LIMIT = 5  # consecutive wrong passwords after which an address is locked
 LOCK_SECONDS = 300.0  # duration of the lock
 MAX_PENDING = 3  # attempts of an address that wait or are being checked
@@ -27,19 +30,29 @@ def is_operator(operators: Sequence[str], name: str, password: str) -> bool:
     """Return whether a name and a password belong to one of the operators, which are given as NAME:HASH.
 
     The check of an unknown name takes the same time as that of a known one.
+
+    Raises:
+        MemoryError, argon2.exceptions.VerificationError: see `verify`.
+
     """
     kept = next((one.partition(":")[2] for one in operators if one.partition(":")[0] == name), "")
     return verify(kept or NOBODY, password) and bool(kept)
 
 
 def verify(kept: str, password: str) -> bool:
-    """Return whether a password matches a stored hash; False if the hash is invalid."""
+    """Return whether a password matches a stored hash; False if the hash is invalid.
+
+    Raises:
+        MemoryError, argon2.exceptions.VerificationError: the password could not be checked, for example because the
+            system gives no more memory.
+
+    """
     from argon2 import PasswordHasher
-    from argon2.exceptions import InvalidHashError, VerificationError
+    from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
     try:
         return PasswordHasher().verify(kept, password)
-    except (VerificationError, InvalidHashError):
+    except (VerifyMismatchError, InvalidHashError):
         return False
 
 
@@ -51,13 +64,14 @@ class Attempts:
 
     Args:
         clock: returns the seconds of a monotonic clock.
-        check: starts the check of a name and a password, and calls back with the result, later and once.
+        check: starts the check of a name and a password, and calls back with the result, later and once; with None if
+            they could not be checked.
         locks: whether addresses are ever locked.
 
     """
 
     def __init__(
-        self, clock: Callable[[], float], check: Callable[[str, str, Callable[[bool], None]], None], locks: bool = True
+        self, clock: Callable[[], float], check: Callable[[str, str, Verified], None], locks: bool = True
     ) -> None:
         self._clock = clock
         self._check = check
@@ -65,7 +79,7 @@ class Attempts:
         # By address: the number of consecutive wrong attempts, and the time of the last one.
         self._wrong: dict[str, tuple[int, float]] = {}
         # Waiting attempts, the oldest first: address, name, password, and the callback for the outcome.
-        self._waiting: list[tuple[str, str, str, Callable[[bool], None]]] = []
+        self._waiting: list[tuple[str, str, str, Verified]] = []
         self._under_way = ""  # address of the attempt that is being checked
 
     def refusal(self, address: str) -> Refused | None:
@@ -77,8 +91,8 @@ class Attempts:
             return refusals.LOCKED(minutes=math.ceil(left / 60))
         return None
 
-    def add(self, address: str, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Queue the attempt of an address without a refusal; `done` is called with True if the password is right."""
+    def add(self, address: str, name: str, password: str, done: Verified) -> None:
+        """Queue the attempt of an address without a refusal; `done` is called with the result of its check."""
         self._waiting.append((address, name, password, done))
         self._next()
 
@@ -98,9 +112,10 @@ class Attempts:
             return
         self._under_way = address
 
-        def checked(right: bool) -> None:
+        def checked(right: bool | None) -> None:
             self._under_way = ""
-            self._note(address, right)
+            if right is not None:
+                self._note(address, right)
             done(right)
             self._next()
 

@@ -26,6 +26,7 @@ from hubbub.model.events import (
 )
 from hubbub.model.room.modes import without_secrets
 from hubbub.text.bounds import FOLDED_CHARS, MASKS_IN_LIST
+from hubbub.text.refusals import LOGINS_BUSY
 from records import draft_of, parse, text_in
 
 HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
@@ -180,7 +181,7 @@ def test_silenced_user_cannot_change_names() -> None:
 
 def test_oper_asks_the_check_of_operators() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    asked: list[tuple[str, str, Callable[[bool], None]]] = []
+    asked: list[tuple[str, str, Callable[[bool | None], None]]] = []
     house.hub.verify = lambda name, password, done: asked.append((name, password, done))
     assert typed(house, bo, "/oper root a b", "/kick Al") == []
     (_, _, done) = asked[0]
@@ -192,8 +193,11 @@ def test_oper_asks_the_check_of_operators() -> None:
     asked[1][2](False)
     assert al.sees() == [says("Wrong name or password")]
     typed(house, al, "/oper root x")
+    asked[2][2](None)
+    assert al.sees() == [Refusal.of(LOGINS_BUSY())]
+    typed(house, al, "/oper root x")
     al.leave()
-    asked[2][2](True)
+    asked[3][2](True)
 
 
 def test_without_operators_nobody_is_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 from irc_peering import House, IrcPeer, irc_house
 from virtual_time import virtual_time
 
-from hubbub.text.refusals import TOO_MANY
+from hubbub.text.refusals import LOGINS_BUSY, TOO_MANY
 from irc_messages import ANY, fits, the, told, verbs
 
 USER = "USER ida 0 * :Ida"
@@ -316,6 +316,15 @@ async def test_webirc_from_other_addresses_is_refused(line: str, origin: str, se
         stranger.say(line, "NICK ida", USER)
         assert verbs(await stranger.rest()) == ["ERROR"]
         assert not house.network.clients
+
+
+@virtual_time
+async def test_gateway_whose_password_cannot_be_checked_is_asked_to_try_again() -> None:
+    async with irc_house(**GATE) as house:
+        house.network.verify_gateway = lambda password, done: done(None)
+        stranger = await house.connect()
+        stranger.say("WEBIRC gate-way lounge host 198.51.100.4")
+        assert LOGINS_BUSY().text in (await stranger.rest())[-1].params[-1]
 
 
 @virtual_time

@@ -10,6 +10,7 @@ from irc_peering import irc_house
 from virtual_time import virtual_time
 
 from hubbub.serve.irc.commands.table import COMMANDS
+from hubbub.text.refusals import LOGINS_BUSY
 from irc_messages import ANY, fits, only, the, told
 
 # --- long lines -----------------------------------------------------------------------------------------------------
@@ -131,6 +132,14 @@ async def test_everything_that_a_bot_does_is_marked() -> None:
 
 
 # --- leaving --------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_oper_whose_password_cannot_be_checked_is_asked_to_try_again() -> None:
+    async with irc_house(operator=["root:x"]) as house:
+        house.hub.verify = lambda name, password, done: done(None)
+        nina = await house.irc("Nina")
+        assert the(await nina.ask("OPER root x"), "263").params[1:] == ("OPER", LOGINS_BUSY().text)
 
 
 @virtual_time

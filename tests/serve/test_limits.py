@@ -131,6 +131,20 @@ def test_bytes_without_a_line_have_their_price(server: InThread) -> None:
     flood.reset()
 
 
+def test_an_operator_whose_password_cannot_be_checked_is_asked_to_try_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve("--operator", f"root:{passwords.make('sesame')}")
+    alice = server.join("Alice")
+
+    def without_memory(operators: list[str], name: str, password: str) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr("hubbub.logins.is_operator", without_memory)
+    alice.say("/oper root sesame")
+    alice.sees(b"The server is too busy to check passwords right now; try again in a while.\n")
+
+
 def test_a_wrong_password_takes_its_time_and_others_do_not_wait(serve: Serve) -> None:
     server = serve("--operator", f"root:{passwords.make('sesame')}")
     alice, bob = server.join_all("Alice", "Bob")

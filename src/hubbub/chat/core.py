@@ -40,6 +40,9 @@ from hubbub.text import refusals
 from hubbub.text.cleaning import reason_of
 from hubbub.text.tags import join
 
+# Called with whether a password is right; with None if it could not be checked.
+Verified = Callable[[bool | None], None]
+
 
 class HubLog(LogReader, DraftPublisher, Protocol):
     """The part of a log that the hub needs; storage/ports.py documents its guarantees."""
@@ -105,10 +108,10 @@ class Core:
         self.guests_read = False  # people without an account may read, and nothing else
         self.closing = False  # the server shuts down: all sessions leave, and their leaves are not published
         # Checks whether a name and password belong to a server operator; calls back later with the result.
-        self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
+        self.verify: Callable[[str, str, Verified], None] = lambda name, password, done: done(False)
         # The same check for one session; the attempt itself may be refused.
-        self.check_login: Callable[[Session, str, str, Callable[[bool], None]], None] = (
-            lambda session, name, password, done: self.verify(name, password, done)
+        self.check_login: Callable[[Session, str, str, Verified], None] = lambda session, name, password, done: (
+            self.verify(name, password, done)
         )
         # Returns the form of an address that other users see, for masks.
         self.cloak: Callable[[str], str] = lambda address: "hidden"
@@ -294,9 +297,11 @@ class Core:
         session.queue(Operation("query", start=partial(self.read, query), answer=current))
 
     def check_password(
-        self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
+        self, session: Session, name: str, password: str, answer: Callable[[bool | None], Event | None]
     ) -> None:
         """Check whether a name and password belong to a server operator, and call `answer` with the result.
+
+        The result is None if they could not be checked.
 
         The call takes the place of the check among the session's replies.
         """

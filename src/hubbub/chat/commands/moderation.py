@@ -13,7 +13,7 @@ from hubbub.chat import moderation
 from hubbub.chat.session import Session, User, owner
 from hubbub.model.access import Action, may
 from hubbub.model.entries import ModeChange
-from hubbub.model.events import Notice, SettingsListed
+from hubbub.model.events import Event, Notice, Refusal, SettingsListed
 from hubbub.model.room import mask_targets
 from hubbub.model.room.masks import MUTE, whole_mask
 from hubbub.model.room.modes import LETTERS
@@ -301,7 +301,9 @@ def list_settings(hub: Hub, session: Session, name: str) -> None:
 def _oper(hub: Hub, session: Session, argument: str) -> None:
     name, _, password = argument.partition(" ")
 
-    def answer(right: bool) -> Notice:
+    def answer(right: bool | None) -> Event:
+        if right is None:
+            return Refusal.of(refusals.LOGINS_BUSY())
         if right and session.user:
             session.user.operator, session.limited = True, False
             hub.touch(session)

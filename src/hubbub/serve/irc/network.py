@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from hubbub.chat.core import Verified
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Room, Session, User
 from hubbub.config import Settings
@@ -93,7 +94,7 @@ class IrcNetwork(Generic[Client]):
             raise SettingsError("The setting webirc_password must be a hash, as `hubbub password` prints it.")
         self._gateways = [network(text, "a web gateway") for text in settings.webirc_from]
         # Checks whether a password is that of the web gateways, and calls back with the result, perhaps later.
-        self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
+        self.verify_gateway: Callable[[str, Verified], None] = lambda password, done: done(False)
         hub.presence.append(self._presence)
         hub.account_changes.append(self._account_changed)
         hub.mode_changes.append(self._modes_changed)

@@ -19,7 +19,7 @@ from hubbub.serve.accept.address import origin
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import history, metadata, modes, server_info
 from hubbub.serve.irc.network import human
-from hubbub.text import bounds, names
+from hubbub.text import bounds, names, refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.text.cleaning import real_name, reason_of
 from hubbub.wire.irc.numerics import REFUSALS
@@ -211,8 +211,10 @@ def webirc(client: IrcClient, params: list[str]) -> None:
         client.session.queue(Operation("gateway", address, start, partial(_speak_for, client, address, safe)))
 
 
-def _speak_for(client: IrcClient, address: str, safe: bool, right: bool) -> None:
-    if not right:
+def _speak_for(client: IrcClient, address: str, safe: bool, right: bool | None) -> None:
+    if right is None:
+        client.end(refusals.LOGINS_BUSY().text)
+    elif not right:
         client.end("WEBIRC password incorrect")
     elif refused := client.connection.set_origin((address, 0), origin(address)):
         client.end(refused.text)

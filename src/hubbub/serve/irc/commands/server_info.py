@@ -10,7 +10,7 @@ from hubbub.model.room.modes import LETTERS
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import history, modes
 from hubbub.serve.irc.network import WATCHED, human
-from hubbub.text import bounds
+from hubbub.text import bounds, refusals
 from hubbub.text.cleaning import clean
 from hubbub.text.names import key_of
 from hubbub.version import VERSION as NUMBER
@@ -172,7 +172,10 @@ def stats(client: IrcClient, params: list[str]) -> None:
 def oper(client: IrcClient, params: list[str]) -> None:
     """OPER name password: log in as a server operator."""
 
-    def answer(right: bool) -> None:
+    def answer(right: bool | None) -> None:
+        if right is None:
+            client.emit(client.line("263", client.nick, "OPER", refusals.LOGINS_BUSY().text))
+            return
         code = 381 if right else 464
         client.emit(client.line(str(code), client.nick, TEXTS[code]))
         if right and client.user and not client.session.operator:
