@@ -221,7 +221,7 @@ class App:
         """Read the accounts, and follow their changes. Raises SettingsError."""
         self.accounts = await opened_accounts(self.settings, self.backend.key_values, self.cloaks.secret)
         self.hub.use_accounts(self.accounts)
-        await read_all(marker_store(self.backend.key_values, self.hub.read_markers).load)
+        await read_all(marker_store(self.backend.key_values, self.hub.read_markers, self.accounts.find).load)
         await read_all(barred_store(self.backend.key_values, self.hub.memories, time.time).load)
         self.hub.mentions.store = StoredMentions(self.backend.key_values)
         self.hub.positions = StoredPositions(self.backend.key_values, asyncio.get_running_loop().call_later)

@@ -10,6 +10,7 @@ import pytest
 from hubbub.accounts.marker_store import PREFIX, marker_store
 from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
+from hubbub.model.account import Account
 from hubbub.storage.memory_key_value import MemoryKeyValue
 
 
@@ -41,15 +42,15 @@ def test_markers_outlive_a_restart_and_reach_other_nodes() -> None:
     store = MemoryKeyValue(loop.later)
     one, two = node(loop, store), node(loop, store)
     one.advance("a", "#ops", 5.0)
-    one.advance("a", "bo", 6.0)
+    one.advance("a", "@bo", 6.0)
     loop.run()
-    assert two.of("a") == {"#ops": 5.0, "bo": 6.0}
+    assert two.of("a") == {"#ops": 5.0, "@bo": 6.0}
     # Both write at once: nothing is lost.
     one.advance("a", "#ops", 7.0)
-    two.advance("a", "bo", 8.0)
+    two.advance("a", "@bo", 8.0)
     two.advance("a", "#dev", 1.0)
     loop.run()
-    assert one.of("a") == two.of("a") == node(loop, store).of("a") == {"#ops": 7.0, "bo": 8.0, "#dev": 1.0}
+    assert one.of("a") == two.of("a") == node(loop, store).of("a") == {"#ops": 7.0, "@bo": 8.0, "#dev": 1.0}
 
 
 def test_a_store_that_fails_is_written_with_the_next_change() -> None:
@@ -83,6 +84,17 @@ def test_a_store_that_fails_is_written_with_the_next_change() -> None:
     one.advance("a", "#ops", 10.0)
     loop.run()
     assert node(loop, store).of("a") == {"#ops": 10.0}
+
+
+def test_markers_for_names_are_carried_to_the_accounts_that_own_them() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    store.put(PREFIX + "a", b'{"bo": 5, "cy": 5, "di": 5, "#ops": 5}', 0, lambda outcome: None)
+    owners = {"bo": Account(id="b", name="Bo", created=4.0), "cy": Account(id="c", name="Cy", created=6.0)}
+    markers = ReadMarkers()
+    marker_store(store, markers, owners.get).load(lambda error: None)
+    loop.run()
+    assert markers.of("a") == {"@b": 5.0, "#ops": 5.0}
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b'{"#ops": "x"}', b'{"\xff": 1}', b'{"#ops": 1e300}', b'{"#ops": -1}'])

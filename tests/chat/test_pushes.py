@@ -116,7 +116,7 @@ def test_read_marker_cancels() -> None:
     away.says(away.bo, "@ann one")
     direct.send_private(away.hub, away.bo.session, "Ann", "two")
     away.settle()
-    for target in ("#lobby", "bo"):
+    for target in ("#lobby", "@idbo"):
         away.hub.read_markers.advance("idann", target, away.house.now)
     assert away.bodies() == []
 

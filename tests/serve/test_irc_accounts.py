@@ -13,6 +13,7 @@ from virtual_time import virtual_time
 
 from doubles import FakeAccounts
 from hubbub.chat.users.accounts import LoginPeer, ScramAnswer
+from hubbub.model.account import Account
 from hubbub.text import refusals
 from irc_messages import ANY, Message, fits
 
@@ -502,6 +503,33 @@ async def test_the_clients_of_an_account_share_its_read_markers() -> None:
         assert any(fits(message, "MARKREAD", "#ops", later) for message in await three.sync())
         bo = await house.irc("bo", "draft/read-marker")
         assert fits((await bo.ask("MARKREAD #ops"))[0], "MARKREAD", "#ops", "*")
+
+
+@virtual_time
+async def test_the_read_marker_of_a_conversation_is_that_of_the_person() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann", "Bo")
+        at = "timestamp=2026-11-30T10:00:00.000Z"
+        ann = await logged_in(house, "Ann", "draft/read-marker")
+        await ann.sync()
+        assert fits((await ann.ask(f"MARKREAD bo {at}"))[0], "MARKREAD", "bo", at)
+        # The name is freed, and somebody else registers it.
+        accounts.freed.append(accounts.known.pop("bo")[0])
+        assert fits((await ann.ask("MARKREAD bo"))[0], "MARKREAD", "bo", at)
+        accounts.freed.clear()
+        accounts.known["bo"] = Account(id="new", name="Bo", created=0.0), "secret"
+        assert fits((await ann.ask("MARKREAD bo"))[0], "MARKREAD", "bo", "*")
+        # So it is with names that nobody owns: the next guest is somebody else.
+        assert fits((await ann.ask(f"MARKREAD cy {at}"))[0], "MARKREAD", "cy", at)
+        for _ in range(2):
+            guest = await house.irc("cy")
+            assert fits((await ann.ask("MARKREAD cy"))[0], "MARKREAD", "cy", "*")
+            assert fits((await ann.ask(f"MARKREAD cy {at}"))[0], "MARKREAD", "cy", at)
+            guest.say("QUIT")
+            await guest.rest()
+        accounts.add("cy")
+        assert fits((await ann.ask("MARKREAD cy"))[0], "MARKREAD", "cy", "*")
+        assert set(house.hub.read_markers.of("idann")) == {"@idbo"}
 
 
 @virtual_time

@@ -14,15 +14,15 @@ from msgspec.structs import replace
 
 from hubbub.chat.core import Core
 from hubbub.chat.notices.mentions import Mentions
+from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, id_of
 from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Notice
 from hubbub.model.ignoring import hides
 from hubbub.model.mentions import Mention
 from hubbub.model.push import Push, is_quiet, made
-from hubbub.text.names import key_of
 
 WAIT = 5.0  # seconds until a notification is sent
 ACTIVE = 300.0  # seconds for which somebody who has said something is taken to read
@@ -113,7 +113,7 @@ class Pushes:
             self._next(account.id)
             return
         private = is_conversation(entry.room)
-        target = key_of(entry.nick) if private else f"#{entry.room_id}"
+        target = of_person(id_of(entry.host)) if private else of_room(entry.room_id)
         if self._core.read_markers.find(account.id, target) >= entry.time:
             self._next(account.id)
             return

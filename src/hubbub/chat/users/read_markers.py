@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping
 MARKERS = 200  # of one account; then the one that has not moved for the longest time is forgotten
 
 
+def of_room(id: str) -> str:
+    """Return the target for the room with an id."""
+    return f"#{id}"
+
+
+def of_person(account: str) -> str:
+    """Return the target for the private conversation with the owner of the account with an id."""
+    return f"@{account}"
+
+
 class ReadMarkers:
     """The read markers of accounts. A marker is a time in epoch seconds, and only moves forward.
 
-    The target of a marker is `#` and the id of a room, or the folded nick of a person.
+    The target of a marker is that of `of_room` or `of_person`: whoever has the name of the person later is not it.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room
-from hubbub.chat.users.read_markers import ReadMarkers
+from hubbub.chat.users.read_markers import ReadMarkers, of_room
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.events import Knocked
@@ -90,22 +90,25 @@ def greeting(client: IrcClient, room: Room) -> list[bytes]:
     name = channel(room.name)
     lines = topic_lines(client, room) if room.topic else []
     if "draft/read-marker" in client.caps:
-        lines.append(client.line("MARKREAD", name, shown_marker(client, f"#{room.id}")))
+        lines.append(client.line("MARKREAD", name, shown_marker(client, of_room(room.id))))
     if not {"no-implicit-names", "draft/no-implicit-names"} & client.caps:
         lines += names_lines(client, room)
         lines.append(client.line("366", client.nick, name, "End of /NAMES list"))
     return lines
 
 
-def markers_of(client: IrcClient) -> tuple[ReadMarkers, str]:
-    """Return the read markers that hold those of a client, and the id of its account there; "" for a guest."""
+def markers_of(client: IrcClient, target: str) -> tuple[ReadMarkers, str]:
+    """Return the read markers that hold a client's one for a target, and the id of its account there; "" for a guest.
+
+    Private messages from and to guests are not stored, so nor are the markers for guests.
+    """
     account = client.user.account if client.user else None
-    return (client.hub.read_markers, account.id) if account else (client.markers, "")
+    return (client.hub.read_markers, account.id) if account and target[0] in "#@" else (client.markers, "")
 
 
 def shown_marker(client: IrcClient, target: str) -> str:
     """Return a client's read marker for a target as MARKREAD shows it."""
-    markers, account = markers_of(client)
+    markers, account = markers_of(client, target)
     time = markers.find(account, target)
     return f"timestamp={stamp(time)}" if time else "*"
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from hubbub.chat.session import Parties
 from hubbub.chat.turns import Operation
+from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Edited, Said
 from hubbub.model.events import HistoryShown, PrivateShown
@@ -22,6 +23,7 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import messages
 from hubbub.serve.irc.commands.channels import find_room, markers_of, shown_marker
 from hubbub.text import bounds
+from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import clean_exactly, is_blank
 from hubbub.text.formatting import CUT
 from hubbub.text.names import is_name, is_room, key_of
@@ -218,7 +220,7 @@ def markread(client: IrcClient, params: list[str]) -> None:
         if then is None:
             client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
             return
-        markers, account = markers_of(client)
+        markers, account = markers_of(client, key)
         if markers.find(account, key) < then == markers.advance(account, key, then):
             for other in _others(client):
                 other.send(other.line("MARKREAD", target, shown_marker(other, key)))
@@ -228,10 +230,16 @@ def markread(client: IrcClient, params: list[str]) -> None:
 def _marked(client: IrcClient, target: str) -> str:
     """Return the target of a read marker as ReadMarkers has it; "" for a text that can name no channel and no user."""
     if room := find_room(client, target):
-        return f"#{room.id}"
+        return of_room(room.id)
+    accounts, short = client.hub.nicks.accounts, target[: FOLDED_CHARS + 1]
+    if account := accounts.find(short) or accounts.former(short):
+        return of_person(account.id)
     key = key_of(target)
     # All markers of an account are stored in one item, so each target must be short.
-    return key if is_name(target) or (key.startswith("#") and is_room(key[1:])) else ""
+    if key.startswith("#"):
+        return key if is_room(key[1:]) else ""
+    guest = client.hub.nicks.find(target) if is_name(target) else None
+    return f"~{guest.id}" if guest else f"~~{key}" if is_name(target) else ""
 
 
 def _others(client: IrcClient) -> Iterator[IrcClient]:
