@@ -1,0 +1,345 @@
+"""A command over ssh: one request, its output, and an exit status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Protocol
+
+import msgspec
+
+from hubbub.chat.commands import slash
+from hubbub.chat.hub import Hub
+from hubbub.chat.private import direct
+from hubbub.chat.session import Session
+from hubbub.errors import BrokerError, Closed, Refused
+from hubbub.model import searching
+from hubbub.model.access import Action
+from hubbub.model.conversation import MARK
+from hubbub.model.entries import Entry
+from hubbub.model.events import Acknowledged, Event, Refusal
+from hubbub.model.queries import LAST, After, AllRooms, Latest, LogPage, RoomList
+from hubbub.serve.connection import STOPPING, Connection
+from hubbub.serve.hub_requests import LABEL, HubRequests, Requester
+from hubbub.serve.ssh import command_line
+from hubbub.serve.ssh.command_line import (
+    Command,
+    ExportRoom,
+    ListMembers,
+    ListRooms,
+    PostText,
+    SearchLog,
+    SendPrivately,
+    ShowHelp,
+    ShowTail,
+    Unusable,
+)
+from hubbub.text import names, refusals
+from hubbub.text.bounds import MESSAGE_BYTES
+from hubbub.text.list_pages import ListPart
+from hubbub.wire.line import encoder
+from hubbub.wire.web import http as wire
+from hubbub.wire.web.statuses import status_of
+
+PIECE = 500  # messages of an export that are read at a time
+PAUSE = 0.05  # seconds between two of these reads: an export must not slow the chat down
+_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+# Encoders are compared by identity, so all commands that follow a room share one.
+_FOLLOWED = wire.StreamEncoder(wire.TextEncoder(), wire.whole)
+
+
+class Status(IntEnum):
+    """The exit statuses; the last one is EX_TEMPFAIL of sysexits.h."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    TRY_AGAIN = 75
+
+
+class CommandOutput(Protocol):
+    """The end of a command's channel."""
+
+    status: int
+
+    def write_error(self, data: bytes) -> None:
+        """Write bytes to the standard error output of the peer."""
+        ...
+
+
+class CommandClient:
+    """Runs one command. Its input is what the peer's standard input holds.
+
+    Args:
+        hub: the hub.
+        requests: asks the hub.
+        requester: the peer.
+        name: the name under which a guest speaks; for the owner of an account the name of the account, or "".
+        line: the command line.
+        output: takes the exit status and error texts.
+
+    """
+
+    wire_name = "ssh"
+
+    def __init__(
+        self, hub: Hub, requests: HubRequests, requester: Requester, name: str, line: str, output: CommandOutput
+    ) -> None:
+        self._hub = hub
+        self._requests = requests
+        self._requester = requester
+        self._name = name
+        self._line = line
+        self._output = output
+        self._connection: Connection
+        self._task: asyncio.Task[None] | None = None
+        self._input = b""
+        self._input_ended = asyncio.Event()  # or is longer than a message
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._followed: Session | None = None  # follows a room
+        self._follow_ended = asyncio.Event()
+        self._follow_refused: Refusal | None = None
+        # For searches: the address that asks, and whether nobody waits for the result any more.
+        self.address = requester.origin
+        self.closed = False
+
+    # --- the connection's calls -------------------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Start the command."""
+        self._connection = connection
+        self._task = asyncio.get_running_loop().create_task(self._run_to_end())
+
+    def feed(self, data: bytes) -> None:
+        """Keep the input, up to the longest message and one byte more."""
+        self._input = (self._input + data)[: MESSAGE_BYTES + 1]
+        if len(self._input) > MESSAGE_BYTES:
+            self._input_ended.set()
+
+    def next_item(self) -> None:
+        """Return None: the input is taken whole."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the command has ended."""
+        return self._task is None or self._task.done()
+
+    def ready(self) -> bool:
+        """Return True: input is taken at any time."""
+        return True
+
+    def handle(self, item: object) -> None:
+        """Do nothing: `next_item` never returns an item."""
+
+    def ended(self) -> bool:
+        """Note the end of the input; the command ends by itself."""
+        self._input_ended.set()
+        return False
+
+    def connection_lost(self) -> None:
+        """End the command: nobody waits for its output."""
+        self.closed = True
+        if self._task:
+            self._task.cancel()
+
+    def pause(self) -> None:
+        """Write nothing more for now: the peer does not read."""
+        self._writable.clear()
+        if self._followed:
+            self._hub.pause(self._followed)
+
+    def resume(self) -> None:
+        """Write on."""
+        self._writable.set()
+        if self._followed:
+            self._hub.resume(self._followed)
+
+    def shut_down(self) -> None:
+        """End the command: the server is stopping."""
+        self._end(Status.TRY_AGAIN, STOPPING)
+
+    def ask_sign_of_life(self) -> bool:
+        """Send nothing and return False: the ssh connection asks for one."""
+        return False
+
+    def check_deadlines(self, now: float, quiet: float) -> float:
+        """Return the seconds until the next check: a command waits for its input as long as the connection lasts."""
+        return 60.0
+
+    # --- the hub's calls for a session that follows a room ----------------------------------------------------------
+
+    def send_event(self, event: Event) -> None:
+        """End: the hub sends a following session an event only if it cannot go on."""
+        self._follow_refused = event if isinstance(event, Refusal) else None
+        self._follow_ended.set()
+
+    def resume_input(self) -> None:
+        """Do nothing: no input waits."""
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    async def _run_to_end(self) -> None:
+        try:
+            status, text = await self._run(command_line.parse(self._line)), ""
+        except Unusable as error:
+            status, text = Status.USAGE, str(error)
+        except Refused as refused:
+            status, text = _status(refused), refused.text
+        except Closed as error:
+            status, text = _status(error.refused), error.refused.text
+        except BrokerError as error:
+            status, text = Status.TRY_AGAIN, refusals.LOG_UNREADABLE(reason=error).text
+        finally:
+            if self._followed:
+                self._hub.depart(self._followed)
+                self._followed = None
+        self._end(status, text)
+
+    def _end(self, status: Status, text: str) -> None:
+        self._output.status = status
+        if text:
+            self._output.write_error(f"{text}\n".encode())
+        self._connection.finish()
+
+    async def _run(self, command: Command) -> Status:
+        match command:
+            case PostText():
+                return await self._say(command)
+            case SendPrivately():
+                return await self._send(command)
+            case ShowTail():
+                return await self._tail(command)
+            case SearchLog():
+                await self._search(command)
+            case ListRooms():
+                await self._list_rooms()
+            case ListMembers():
+                await self._list_members(names.check_room(command.room))
+            case ExportRoom():
+                await self._export(names.check_room(command.room))
+            case ShowHelp():
+                await self._write(command_line.usage())
+        return Status.DONE
+
+    async def _write(self, text: str) -> None:
+        await self._writable.wait()
+        self._connection.write(text.encode("utf-8", "replace"))
+
+    async def _write_entries(self, entries: Iterable[Entry]) -> None:
+        now = self._hub.clock()
+        await self._write("".join(f"{encoder.stamped(entry, now)}\n" for entry in entries))
+
+    async def _text(self, text: str) -> str:
+        """Return the text of a message: that of the command, or the whole standard input without its last line end."""
+        if not text:
+            await self._input_ended.wait()
+            text = self._input.decode("utf-8", "replace").removesuffix("\n")
+        if len(text.encode("utf-8", "replace")) > MESSAGE_BYTES:
+            raise refusals.TEXT_TOO_LONG(limit=MESSAGE_BYTES)
+        return text
+
+    async def _say(self, command: PostText) -> Status:
+        text = await self._text(command.text)
+        return self._outcome(
+            await self._requests.act(
+                self._requester, lambda session: self._hub.post(session, self._name, command.room, text, LABEL)
+            )
+        )
+
+    async def _send(self, command: SendPrivately) -> Status:
+        if self._requester.account is None:
+            raise refusals.ACCOUNT_REQUIRED()
+        text = await self._text(command.text)
+        to = command.name.removeprefix(MARK)
+        return self._outcome(
+            await self._requests.act(
+                self._requester, lambda session: direct.send_private(self._hub, session, to, text, label=LABEL)
+            )
+        )
+
+    def _outcome(self, outcome: Acknowledged | Refusal) -> Status:
+        if isinstance(outcome, Acknowledged):
+            return Status.DONE
+        self._output.write_error(f"{outcome.text}\n".encode())
+        return _status(outcome)
+
+    async def _tail(self, command: ShowTail) -> Status:
+        viewer = self._requests.viewer(self._requester)
+        private = command.room.startswith(MARK)
+        if private and command.follow:
+            raise Unusable("-f follows rooms only.")
+        room = self._conversation(command.room) if private else names.check_room(command.room)
+        page: LogPage = await self._requests.read(Latest(room, max(command.number, 1), viewer=viewer))
+        last = page.entries[-1].seq if page.entries else 0
+        shown = self._hub.private_history.shown_to(self._requester.account, page).entries
+        await self._write_entries(shown[-command.number :] if command.number else ())
+        return await self._follow(room, last) if command.follow else Status.DONE
+
+    def _conversation(self, name: str) -> str:
+        if self._requester.account is None:
+            raise refusals.ACCOUNT_REQUIRED()
+        return self._hub.private_history.between(self._requester.account, name).name
+
+    async def _follow(self, room: str, after: int) -> Status:
+        """Show the entries of a room after a number, and new ones until the peer leaves or may not read any more."""
+        requester = self._requester
+        await self._requests.may(requester, Action.WATCH, room)
+        await self._writable.wait()
+        session = self._hub.connect(self, self._connection, _FOLLOWED, requester.host, requester.origin)
+        session.acts_for = requester.account
+        self._followed = session
+        self._hub.rooms.watch(session, room, after)
+        await self._follow_ended.wait()
+        if self._follow_refused is None:
+            return Status.TRY_AGAIN
+        return self._outcome(self._follow_refused)
+
+    async def _search(self, command: SearchLog) -> None:
+        asked = searching.parse(command.words, self._hub.clock())
+        viewer = self._requests.viewer(self._requester)
+        page: LogPage = await self._requests.read(asked.query(command.number, None, viewer, self))
+        page = self._hub.private_history.shown_to(self._requester.account, page)
+        now = self._hub.clock()
+        lines = [encoder.notice(page.note)] if page.note else []
+        lines += [f"{entry.room}: {encoder.stamped(entry, now)}" for entry in page.entries]
+        await self._write("".join(f"{line}\n" for line in lines))
+
+    async def _list_rooms(self) -> None:
+        part = ListPart("")
+        while True:
+            viewer = self._requests.viewer(self._requester)
+            stored: RoomList = await self._requests.read(AllRooms(part.limit, part.after or "", viewer=viewer))
+            listed = slash.rooms_of(self._hub, stored, viewer, part=part)
+            lines = (f"{room.name} ({room.members}) {room.topic}".rstrip() for room in listed.rooms)
+            await self._write("".join(f"{line}\n" for line in lines))
+            if not (listed.more and listed.rooms):
+                return
+            part = ListPart(listed.rooms[-1].name)
+
+    async def _list_members(self, room: str) -> None:
+        part = ListPart("")
+        while await self._requests.may(self._requester, Action.SEE_MEMBERS, room):
+            listed = slash.members_of(self._hub, room, part)
+            await self._write("".join(f"{nick}\n" for nick in listed.nicks))
+            if not listed.more:
+                return
+            part = ListPart(listed.nicks[-1])
+
+    async def _export(self, room: str) -> None:
+        seq = 0
+        while True:
+            viewer = self._requests.viewer(self._requester)
+            page: LogPage = await self._requests.read(After(room, seq, LAST, PIECE, True, viewer=viewer))
+            lines = (msgspec.json.encode(wire.shown(entry)).decode() for entry in page.entries)
+            await self._write("".join(f"{line}\n" for line in lines))
+            if not (page.more and page.entries):
+                return
+            seq = page.entries[-1].seq
+            await asyncio.sleep(PAUSE)
+
+
+def _status(refused: Refused | Refusal) -> Status:
+    return Status.TRY_AGAIN if status_of(refused) in _LATER else Status.REFUSED
