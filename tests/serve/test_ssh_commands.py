@@ -83,6 +83,9 @@ class Channel:
     def write_error(self, data: bytes) -> None:
         self.error += data
 
+    def set_status(self, status: int) -> None:
+        self.status = status
+
     def finish(self, farewell: bytes = b"") -> None:
         self.ended.set()
 
@@ -237,6 +240,16 @@ async def test_the_owner_of_an_account_sends_and_reads_private_messages() -> Non
         status, out, _ = await Ssh(web, "", bo).run("tail @Ann")
         assert status == 0 and [line.split(" Ann: ")[1] for line in out.splitlines()] == ["psst", "from a pipe"]
         assert (await Ssh(web, "", ann).run("msg Nemo hi"))[0] == 1
+
+
+async def test_a_command_that_gets_a_signal_ends() -> None:
+    async with asking() as web:
+        client, channel = Ssh(web, "Ann").start("tail -f lobby")
+        client.resized()
+        client.signalled("INT")
+        assert channel.ended.is_set() and (channel.status, channel.error) == (1, b"Ended by the signal INT\n")
+        client.connection_lost()
+        await until(lambda: client.is_idle)
 
 
 async def test_a_command_ends_when_the_server_stops_or_its_peer_has_gone() -> None:

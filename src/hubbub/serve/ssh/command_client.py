@@ -62,10 +62,12 @@ class Status(IntEnum):
 class CommandOutput(Protocol):
     """The end of a command's channel."""
 
-    status: int
-
     def write_error(self, data: bytes) -> None:
         """Write bytes to the standard error output of the peer."""
+        ...
+
+    def set_status(self, status: int) -> None:
+        """Set the exit status with which the channel ends."""
         ...
 
 
@@ -169,6 +171,13 @@ class CommandClient:
         """Return the seconds until the next check: a command waits for its input as long as the connection lasts."""
         return 60.0
 
+    def resized(self) -> None:
+        """Do nothing: a command needs no window."""
+
+    def signalled(self, name: str) -> None:
+        """End the command, as a program on the peer's machine would."""
+        self._end(Status.REFUSED, f"Ended by the signal {name}")
+
     # --- the hub's calls for a session that follows a room ----------------------------------------------------------
 
     def send_event(self, event: Event) -> None:
@@ -199,7 +208,7 @@ class CommandClient:
         self._end(status, text)
 
     def _end(self, status: Status, text: str) -> None:
-        self._output.status = status
+        self._output.set_status(status)
         if text:
             self._output.write_error(f"{text}\n".encode())
         self._connection.finish()
