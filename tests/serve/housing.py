@@ -1,16 +1,14 @@
-"""The whole chat server in the test's own process: every wire, a log in memory or on disk, and its loop watched."""
+"""The whole chat server in the test's own process: every wire, a log in memory or on disk."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from opening import opened
 from serving import SECONDS
@@ -56,12 +54,11 @@ class Client:
 
 @dataclass
 class Serving:
-    """A chat server in this loop, and how long it stood still."""
+    """A chat server in this loop."""
 
     house: App
     port: int
     clients: list[Client] = field(default_factory=list)
-    pause: float = 0.0  # the longest callback, in seconds of CPU time: what else runs on the machine does not count
 
     async def connect(self, **options: Any) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port, **options))
@@ -81,30 +78,18 @@ class Serving:
             client.close()
 
 
-@contextmanager
-def watching(serving: Serving) -> Iterator[None]:
-    """Note how long the callbacks of the loop take."""
-    run = asyncio.Handle._run
-
-    def timed(handle: asyncio.Handle) -> None:
-        before = time.thread_time()
-        run(handle)
-        serving.pause = max(serving.pause, time.thread_time() - before)
-
-    with patch.object(asyncio.Handle, "_run", timed):
-        yield
-
-
 @asynccontextmanager
-async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
-    """Serve the chat on a free port, with its data in this folder, while the context lasts."""
-    async with opened(Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings)) as (house, port):
+async def housing(
+    data: Path, begin: Callable[[App], None] = lambda house: None, **settings: Any
+) -> AsyncIterator[Serving]:
+    """Serve the chat on a free port, with its data in this folder, while the context lasts; `begin` may prepare it."""
+    chosen = Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings)
+    async with opened(chosen, begin=begin) as (house, port):
         serving = Serving(house, port)
         gc.collect()
         gc.freeze()  # what other tests have left would be looked at again in the middle of this one
         try:
-            with watching(serving):
-                yield serving
+            yield serving
         finally:
             gc.unfreeze()
             serving.close()

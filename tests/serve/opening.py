@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from serving import until
@@ -14,12 +14,17 @@ from hubbub.server import App
 
 
 @asynccontextmanager
-async def opened(settings: Settings, all_wires: bool = True) -> AsyncIterator[tuple[App, int]]:
+async def opened(
+    settings: Settings, all_wires: bool = True, begin: Callable[[App], None] = lambda house: None
+) -> AsyncIterator[tuple[App, int]]:
     """Yield the server and the port at which it listens; at the end all of its connections are closed.
+
+    `begin` is called with the server when nothing of it runs yet.
 
     Without `all_wires` only nc and telnet are served until `open_wires` is called.
     """
     house = App(asyncio.get_running_loop(), settings)
+    begin(house)
     async with asyncio.TaskGroup() as tasks:
         front = house.accept(tasks)
         await house.cluster.connect()

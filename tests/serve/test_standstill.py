@@ -6,20 +6,28 @@ import asyncio
 import base64
 import os
 import socket
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
+from stepped_time import SteppedTime
 
-from hubbub.serve import peer_socket
 from hubbub.serve.accept import sniffer
 from hubbub.serve.irc import protocol as irc_protocol
 
-PAUSE = 0.05  # seconds of CPU time that the loop may be busy at once
+STEP = 0.1  # seconds that pass between two lines of the watcher
+# Calls of functions, of Python and of C, that one callback of the loop may make: for itself, and for each of the peers
+# whose time runs out. The most are made for 60 leaves in one batch.
+CALLS, CALLS_EACH = 12_000, 2_000
 Act = Callable[[Serving, str], Awaitable[Client]]
 
 
@@ -48,12 +56,6 @@ async def irc(serving: Serving, name: str) -> Client:
 
 async def line_client(serving: Serving, name: str) -> Client:
     return await serving.join(name)
-
-
-async def silent(serving: Serving, name: str) -> Client:
-    client = await serving.connect()
-    await client.skips_to(PROMPT)
-    return client
 
 
 async def refused(serving: Serving, name: str) -> Client:
@@ -100,7 +102,7 @@ CASES = {
         first(b"CAP LS 302\r\nNICK late\r\nUSER l 0 * :l\r\n"), b"(Registration timed out)", False
     ),
     "line-idle": Case(line_client, b"Disconnected: idle timeout.\n", settings={"idle_timeout": 0.4}),
-    "line-name": Case(silent, b"\nDisconnected: no name was given in time.\n", False),
+    "line-name": Case(first(b""), PROMPT + b"\nDisconnected: no name was given in time.\n", False),
     "line-refused": Case(refused, b"\nDisconnected: no name was given in time.\n", False),
     "line-unfinished": Case(first(b"Al"), b"\nDisconnected: no name was given in time.\n", False),
     "line-stall": Case(stalled, b"", settings={"stall_timeout": 0.4, "no_limits": True, "buffer": 16384}),
@@ -116,18 +118,42 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(irc_protocol, "PING_AFTER", 0.3)
     monkeypatch.setattr(irc_protocol, "PONG_WITHIN", 0.25)
     monkeypatch.setattr(sniffer, "DEADLINE", 0.3)
-    monkeypatch.setattr(peer_socket, "LINGER", 0.3)
+
+
+class Work:
+    """How much the callbacks of the loop do at once, in calls: that does not depend on how fast the machine is."""
+
+    def __init__(self) -> None:
+        self.most = self._calls = 0
+
+    def _note(self, frame: FrameType, event: str, arg: object) -> None:
+        self._calls += event in ("call", "c_call")
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        run = asyncio.Handle._run
+
+        def counted(handle: asyncio.Handle) -> None:
+            self._calls = 0
+            sys.setprofile(self._note)
+            try:
+                run(handle)
+            finally:
+                sys.setprofile(None)
+                self.most = max(self.most, self._calls)
+
+        with patch.object(asyncio.Handle, "_run", counted):
+            yield
 
 
 def lines_with(text: str, caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if text in record.getMessage()]
 
 
-async def time_out(serving: Serving, case: Case, names: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    """Let these come, say nothing, and be ended."""
-    clients = await asyncio.gather(*(case.come(serving, name) for name in names))
+async def end(case: Case, clients: list[Client], caplog: pytest.LogCaptureFixture) -> None:
+    """See these ended."""
     if case.joins:
-        await until(lambda: len(lines_with("has left", caplog)) == len(names))
+        await until(lambda: len(lines_with("has left", caplog)) == len(clients))
     for client in clients:
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         if case.ends:
@@ -135,6 +161,22 @@ async def time_out(serving: Serving, case: Case, names: list[str], caplog: pytes
         if case.closes:
             assert not case.ends or case.ends not in await client.rest(), "it is ended once"
         client.close()
+
+
+async def seen_while_time_passes(
+    serving: Serving, time: SteppedTime, watcher: Client, ended: asyncio.Task[None]
+) -> bytes:
+    """Let time pass until all of this has ended, and return all that was shown to somebody who is never idle."""
+    seen = b""
+    for number in count():
+        if ended.done():
+            await ended
+            break
+        await until(lambda: serving.house.hub.pipeline.idle)  # the disk takes no time on this clock
+        time.step(STEP)
+        watcher.send(b"/step%d\n" % number)
+        seen += await watcher.skips_to(b"/step%d" % number)
+    return seen
 
 
 async def seen_so_far(watcher: Client) -> bytes:
@@ -157,23 +199,17 @@ async def test_the_loop_goes_on_when_time_runs_out(
     caplog.set_level("INFO", "hubbub")
     case = CASES[name]
     settings = {"name_timeout": 30 if case.joins else 0.4, "idle_timeout": 0, "ephemeral": not disk} | case.settings
-    async with housing(tmp_path / "data", **settings) as serving:
+    time, work = SteppedTime(), Work()
+    async with housing(tmp_path / "data", time.rule, **settings) as serving:
         watcher = await serving.join("Watcher")
-        typing = asyncio.create_task(type_now_and_then(watcher))
         names = [f"Zz{number}" for number in range(many)]
-        serving.pause = 0.0
-        await time_out(serving, case, names, caplog)
-        assert serving.pause < PAUSE
-        seen = await seen_so_far(watcher)
-        typing.cancel()
+        with work.watched():
+            clients = await asyncio.gather(*(case.come(serving, name) for name in names))
+            ended = asyncio.create_task(end(case, clients, caplog))
+            seen = await seen_while_time_passes(serving, time, watcher, ended)
+        assert work.most < CALLS + CALLS_EACH * many
+        seen += await seen_so_far(watcher)
     for name in names:
         assert seen.count(f"*** {name} has joined the chat ***\n".encode()) == case.joins
         assert seen.count(f"*** {name} has left the chat".encode()) == case.joins
         assert len(lines_with(f"{name} (", caplog)) == 2 * case.joins, "it came once and left once"
-
-
-async def type_now_and_then(watcher: Client) -> None:
-    """Keep somebody from being idle."""
-    while True:
-        watcher.send(b"\n")
-        await asyncio.sleep(0.1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable, Mapping
 
 import pytest
-from nodes import Node, Peer, Start, knows, same, until
+from nodes import SECONDS, Node, Peer, Start, knows, same, until
 
 from hubbub.chat.private.direct import signal as tell_signal
-from hubbub.cluster.nats import lease, streams
+from hubbub.cluster.nats import lease, presence, streams
 from hubbub.cluster.nats.cluster import AWAY, BACK
 from hubbub.cluster.nats.connection import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import publisher
@@ -53,12 +52,12 @@ async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start)
     await one.enter("Ann")
     bo = await two.enter("Bo")
     await same([two], ["Ann", "Bo"])
-    began = time.monotonic()
     await one.die()
-    while (peer := await two.enter("Ann")).refused:
-        assert peer.refused.code == "name-taken" and time.monotonic() - began < 3 * lease.LEASE
-        await asyncio.sleep(0.1)
-    assert time.monotonic() - began > lease.LEASE - lease.RENEW - 1
+    async with asyncio.timeout(SECONDS):
+        while (peer := await two.enter("Ann")).refused:
+            assert peer.refused.code == "name-taken"
+            await asyncio.sleep(0.1)
+    assert not one.broker.lease.valid, "it would have been hers until then"
     assert peer.notices == ["One moment: checking whether Ann is still here"]
     await bo.sees("Ann has joined the chat")
 
@@ -203,18 +202,12 @@ async def test_node_that_starts_takes_back_what_the_dead_hold(start: Start) -> N
     one = await start()
     await one.enter("Ann")
     await one.die()
-    await asyncio.sleep(lease.LEASE + 1.5)
+    end = one.broker.lease._until + lease.MARGIN
+    await until(lambda: asyncio.get_running_loop().time() > end, lambda: "time stands still")
     two = await start()
-    subject = f"{streams.NAME}ann"
-
-    async def gone() -> bool:
-        return await two.broker.link.last(streams.NOW, subject) is None
-
-    for _ in range(100):
-        if await gone():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the claim is there still")
+    async with asyncio.timeout(SECONDS):
+        while await two.broker.link.last(streams.NOW, f"{streams.NAME}ann"):  # noqa: ASYNC110 - the servers tell nobody
+            await asyncio.sleep(0.05)
 
 
 # --- people ---------------------------------------------------------------------------------------------------------
@@ -238,16 +231,13 @@ async def test_everybody_is_listed_on_every_node(start: Start) -> None:
     await same([two], ["Bo"], "tea")
 
 
-async def test_join_reaches_the_other_node_within_milliseconds(start: Start) -> None:
+async def test_join_reaches_the_other_node_without_a_heartbeat(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "BEAT", 600.0)
     one, two = await start(), await start()
     await two.enter("Bo")
-    took = []
     for number in range(20):
         peer = await one.enter(f"p{number}")
-        began = time.monotonic()
         await until(lambda peer=peer: peer.session.nick in two.who(), lambda: "never")
-        took.append(time.monotonic() - began)
-    assert sorted(took)[10] < 0.1  # 2 ms of gathering and a way over loopback, on a machine that may be busy
 
 
 async def test_what_was_missed_is_asked_for(start: Start) -> None:
@@ -262,15 +252,16 @@ async def test_what_was_missed_is_asked_for(start: Start) -> None:
     await same([two], ["Ann", "Bo", "Cy"])
 
 
-async def test_people_of_a_node_that_says_goodbye_are_gone_at_once(start: Start) -> None:
+async def test_people_of_a_node_that_says_goodbye_are_gone_without_a_look_at_its_lease(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "SILENT", 600.0)
     one, two = await start(), await start()
     await one.enter("Ann")
     bo = await two.enter("Bo")
     await same([two], ["Ann", "Bo"])
-    began = time.monotonic()
     await one.stop()
     await same([two], ["Bo"])
-    assert time.monotonic() - began < 2.5
     bo.types("/nick Ann")
     await bo.sees("You are Ann now")
 
@@ -613,10 +604,9 @@ async def test_name_that_is_let_go_while_it_is_claimed_again_is_free(start: Star
     one.broker.lease._until = 0.0
     await until(lambda: ann.session.closed and one.broker.lease.valid, lambda: "no new lease")
     await same([one, two], [])
-    for _ in range(100):
-        if not (peer := await two.enter("Ann")).refused:
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(SECONDS):
+        while (peer := await two.enter("Ann")).refused:
+            await asyncio.sleep(0.05)
     assert peer.session.nick == "Ann"
 
 
