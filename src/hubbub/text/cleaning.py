@@ -106,6 +106,17 @@ def clean(text: str) -> str:
     return _tidy(formatting.strip(_ESCAPES.sub("", text))).replace("\t", " ")
 
 
+def typed(piece: str) -> str:
+    """Return a piece of a text that is being typed or pasted, without what could move a cursor or reorder the line.
+
+    Tabs and line feeds stay. Invisible characters stay, too: whether one is useful depends on its neighbours, which may
+    be in the next piece. `said` cleans the whole text.
+    """
+    if piece.isascii() and piece.isprintable():
+        return piece
+    return "\n".join(line.translate(_MAP).replace(PLACE, "") for line in piece.split("\n"))
+
+
 class CleanedText(NamedTuple):
     """A message: its plain text, and its formatting as a tag, "" if it has none."""
 

@@ -23,6 +23,7 @@ class LineSignal(Enum):
     QUIT = auto()
     # R: the peer asks to see `LineReader.pending`
     REPRINT = auto()
+    INTERRUPT = auto()  # of an editor: ^C, and nothing was typed
 
 
 class LineReader:

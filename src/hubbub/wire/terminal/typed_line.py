@@ -1,0 +1,120 @@
+"""The line that is being typed: its characters, the cursor, and the text that was cut last."""
+
+from __future__ import annotations
+
+from hubbub.wire.terminal.width import clusters
+
+
+class TypedLine:
+    """A line of text with a cursor.
+
+    The unit is the character as people see it (UAX #29), which may be several code points.
+
+    Args:
+        limit: longest text, in bytes of UTF-8.
+
+    """
+
+    __slots__ = ("_cut", "_limit", "cursor", "row", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._cut = ""  # the text that was cut last
+        self.row: list[str] = []  # the characters
+        self.cursor = 0  # the index of the character before which it stands
+        self.size = 0  # bytes of the text
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return "".join(self.row)
+
+    def set(self, text: str) -> None:
+        """Replace the text, which must be within the limit; the cursor stands at its end."""
+        self.row = clusters(text)
+        self.cursor = len(self.row)
+        self.size = _size(text)
+
+    def insert(self, text: str) -> bool:
+        """Insert a text at the cursor; return False, and insert nothing, if the line would be too long."""
+        size = _size(text)
+        if self.size + size > self._limit:
+            return False
+        self.size += size
+        # The neighbours may form one character with the text.
+        start, end = max(0, self.cursor - 1), min(len(self.row), self.cursor + 1)
+        before = "".join(self.row[start : self.cursor]) + text
+        whole = before + "".join(self.row[self.cursor : end])
+        pieces = clusters(whole)
+        self.row[start:end] = pieces
+        self.cursor = start + _index(pieces, len(before))
+        return True
+
+    def remove(self, start: int, end: int) -> str:
+        """Remove the characters between two indexes, and return them; the cursor stands where they were."""
+        start, end = max(0, start), min(len(self.row), end)
+        removed = "".join(self.row[start:end])
+        del self.row[start:end]
+        self.size -= _size(removed)
+        self.cursor = start
+        return removed
+
+    def cut(self, start: int, end: int) -> None:
+        """Remove the characters between two indexes, and keep them for `put_back`."""
+        if removed := self.remove(start, end):
+            self._cut = removed
+
+    def put_back(self) -> bool:
+        """Insert the text that was cut last; return False if the line would be too long."""
+        return self.insert(self._cut)
+
+    def move_to(self, index: int) -> None:
+        """Move the cursor to an index, or to the end of the line that is nearest to it."""
+        self.cursor = min(max(0, index), len(self.row))
+
+    def word_before(self, is_word: bool) -> int:
+        """Return the index at which the word before the cursor begins.
+
+        Args:
+            is_word: whether a word is letters and digits only; else it is everything but spaces.
+
+        """
+        at = self.cursor
+        while at > 0 and not _in_word(self.row[at - 1], is_word):
+            at -= 1
+        while at > 0 and _in_word(self.row[at - 1], is_word):
+            at -= 1
+        return at
+
+    def word_after(self) -> int:
+        """Return the index at which the word after the cursor ends; a word is letters and digits."""
+        at, end = self.cursor, len(self.row)
+        while at < end and not _in_word(self.row[at], True):
+            at += 1
+        while at < end and _in_word(self.row[at], True):
+            at += 1
+        return at
+
+    def transpose(self) -> None:
+        """Exchange the characters around the cursor, at the end of the line the last two, and go on to the next."""
+        at = min(self.cursor, len(self.row) - 1)
+        if at > 0:
+            self.row[at - 1], self.row[at] = self.row[at], self.row[at - 1]
+            self.cursor = at + 1
+
+
+def _in_word(char: str, is_word: bool) -> bool:
+    return char[0].isalnum() if is_word else not char.isspace()
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _index(pieces: list[str], length: int) -> int:
+    """Return the index after the piece in which the first `length` characters end."""
+    at = seen = 0
+    while seen < length:
+        seen += len(pieces[at])
+        at += 1
+    return at

@@ -1,0 +1,52 @@
+"""The width of text on a terminal, in columns, by wcwidth.
+
+Terminals disagree about emoji that consist of several characters. So nothing here depends on the exact width: `cells`
+is what the widest terminal needs, and a cursor is placed by writing the text before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from hubbub.text.patterns import pattern
+
+CLUSTER_CHARS = 32  # more characters at one place are in no script, and are taken for several ones
+_CLUSTER = pattern(r"\X")  # a character as people see it (UAX #29)
+
+
+@cache
+def _measures() -> tuple[Callable[[str], int], Callable[[str], int]]:
+    # The library takes a tenth of a second to load, so it is loaded when the first terminal needs it.
+    from wcwidth import wcswidth, wcwidth
+
+    return wcwidth, wcswidth
+
+
+def clusters(text: str) -> list[str]:
+    """Return the characters of a text as people see them, each of at most CLUSTER_CHARS code points."""
+    if text.isascii() and "\r\n" not in text:
+        return list(text)
+    return [
+        cluster[at : at + CLUSTER_CHARS]
+        for cluster in _CLUSTER().findall(text)
+        for at in range(0, len(cluster), CLUSTER_CHARS)
+    ]
+
+
+def cells(cluster: str) -> int:
+    """Return the most columns that a terminal takes for a cluster; at least 1."""
+    if cluster.isascii():
+        return len(cluster)
+    wcwidth, wcswidth = _measures()
+    return max(1, wcswidth(cluster), sum(max(0, wcwidth(char)) for char in cluster))
+
+
+def is_certain(cluster: str) -> bool:
+    """Return whether all terminals take the same number of columns for a cluster."""
+    return len(cluster) == 1 and (cluster.isascii() or _measures()[0](cluster) > 0)
+
+
+def total(row: Iterable[str]) -> int:
+    """Return the most columns that a terminal takes for some clusters."""
+    return sum(map(cells, row))
