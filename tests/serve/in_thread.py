@@ -10,6 +10,7 @@ A breakpoint in a handler stops there, and coverage sees it.
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import uvloop
 from opening import opened
 
 from hubbub import config
+from hubbub.errors import Refused
 from hubbub.subcommands.serve import serve
 from scene import PATIENCE, Place
 
@@ -58,12 +60,18 @@ class InThread(Place):
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._note)
         self._stop = asyncio.Event()
-        async with opened(self._settings) as (_, self.port):
+        async with opened(self._settings) as (self._app, self.port):
             self._listens.set()
             await self._stop.wait()
 
     def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._faults.append(repr(context.get("exception", context["message"])))
+
+    def invite(self) -> str:
+        """Return a new code with which somebody can register."""
+        made: queue.SimpleQueue[str | Refused] = queue.SimpleQueue()
+        self._loop.call_soon_threadsafe(lambda: self._app.accounts.invite(made.put))
+        return str(made.get(timeout=PATIENCE))
 
     def close(self) -> None:
         """Stop it; nothing may have gone wrong in all its life."""

@@ -350,10 +350,30 @@ async def test_guests_are_refused_where_an_account_is_needed() -> None:
     async with irc_house() as house:
         town(house, "Ann").guests = "no"
         ida: IrcPeer = await house.connect()
-        (refused,) = await ida.ask("NICK ida", USER)
+        refused, way = await ida.ask("NICK ida", USER)
         assert fits(refused, "FAIL", "*", "ACCOUNT_REQUIRED", ANY)
+        assert way.params[-1] == "To register ida, type /quote REGISTER * * PASSWORD"
         told = await ida.ask("REGISTER * * secret")
         assert verbs(told)[:3] == ["900", "REGISTER", "001"]
+
+
+@virtual_time
+async def test_guests_are_told_how_an_invitation_lets_them_in() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann")
+        accounts.guests = "no"
+        accounts.registration = "invite"
+        ida: IrcPeer = await house.connect()
+        _, way = await ida.ask("NICK ida", USER)
+        assert (
+            way.params[-1]
+            == "To register ida, type /quote REGISTER * * PASSWORD, and then /quote VERIFY ida INVITATION"
+        )
+        assert verbs(await ida.ask("REGISTER * * secret")) == ["REGISTER"]
+        assert verbs(await ida.ask("VERIFY ida CODE"))[:3] == ["900", "VERIFY", "001"]
+        accounts.registration = "closed"
+        other: IrcPeer = await house.connect()
+        assert verbs(await other.ask("NICK zoe", USER)) == ["FAIL"]
 
 
 # --- accounts of others ---------------------------------------------------------------------------------------------

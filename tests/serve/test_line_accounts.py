@@ -16,6 +16,7 @@ ASKED_HIDDEN = b"Ann is registered. Password or code: \xff\xfb\x01"
 SHOWN = b"\xff\xfc\x01\r\n"
 BUSY = b"The server is too busy to check passwords right now; try again in a while."
 WRONG = b"That is not the password of Ann, nor a valid code."
+ENTER = b"Press Enter for another name: "
 IN = b"*** You are logged in as Ann ***\n"
 
 
@@ -73,9 +74,27 @@ def test_after_three_wrong_passwords_another_name_is_asked_for(place: InThread) 
         peer.say("wrong")
         peer.sees(WRONG + b"\nPassword or code (it can be seen): ")
     peer.say("wrong")
-    peer.sees(WRONG + b"\n" + PROMPT)
+    peer.sees(WRONG + b"\n" + ENTER)
+    peer.say("open sesame", "secret")  # one more password does not become a name, nor is it checked
+    peer.sees(ENTER + ENTER)
+    peer.say("")
+    peer.sees(PROMPT)
     peer.say("Bo")
     peer.sees_nothing()
+
+
+def test_telnet_does_not_show_a_password_after_the_last_try(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place, NAWS + b"Ann\r\n")
+    peer.skips_to(ASKED_HIDDEN)
+    peer.send(b"\xff\xfd\x01")
+    for _ in range(2):
+        peer.send(b"wrong\r\n")
+        peer.skips_to(b": \xff\xfb\x01")
+    peer.send(b"wrong\r\n")
+    peer.skips_to(ENTER + b"\xff\xfb\x01")
+    peer.send(b"\r\n")
+    peer.skips_to(SHOWN + PROMPT)
 
 
 def test_lines_of_a_program_after_a_wrong_password_are_neither_tries_nor_names(place: InThread) -> None:
@@ -150,12 +169,60 @@ def test_the_idle_timeout_does_not_end_a_user_who_is_logged_in(serve: Callable[.
     ann.sees_nothing()
 
 
+TO_REGISTER = b"Only people with an account may come in. To register Bo, "
+CHOOSE = b"choose a password (it can be seen): "
+AGAIN = b"The same once more: "
+
+
+def test_people_register_at_the_prompt_where_guests_may_not_come(serve: Callable[..., InThread]) -> None:
+    place = serve("--guests", "no", "--no-limits", sniffs=False)
+    peer = at_the_prompt(place, b"Bo\n")
+    peer.sees(TO_REGISTER + CHOOSE)
+    for first, second, refusal in (
+        ("short", "", b"A password has at least 8 characters."),
+        ("open sesame", "open sesam", b"These two passwords differ."),
+    ):
+        peer.say(first)
+        if second:
+            peer.sees(AGAIN)
+            peer.say(second)
+        peer.sees(refusal + b"\nTo register Bo, " + CHOOSE)
+    peer.say("open sesame")
+    peer.sees(AGAIN)
+    peer.say("open sesame")
+    peer.sees(b"*** You are logged in as Bo ***\n")
+    peer.say("hello")
+    other = at_the_prompt(place, b"Bo\n")
+    other.sees(ASKED.replace(b"Ann", b"Bo"))
+    other.say("open sesame")
+    other.skips_to(b"Bo: hello\n")
+
+
+def test_people_with_an_invitation_register_at_the_prompt(serve: Callable[..., InThread]) -> None:
+    place = serve("--guests", "no", "--register", "invite", "--no-limits", sniffs=False)
+    code = place.invite().encode()
+    peer = at_the_prompt(place, NAWS + b"Bo\r\n")
+    peer.skips_to(TO_REGISTER + b"type your invitation code: \xff\xfb\x01")
+    for given in (b"BCDF-BCDF", code):
+        peer.send(given + b"\r\n")
+        peer.skips_to(b"To register Bo, choose a password: \xff\xfb\x01")
+        peer.send(b"open sesame\r\n")
+        peer.skips_to(b"The same once more: \xff\xfb\x01")
+        peer.send(b"open sesame\r\n")
+        if given != code:
+            peer.skips_to(b"That code is wrong, used or too old.\r\nTo register Bo, type your invitation code: ")
+    peer.skips_to(SHOWN)
+    peer.skips_to(b"*** You are logged in as Bo ***\r\n")
+
+
+def test_a_program_registers_nothing(serve: Callable[..., InThread]) -> None:
+    place = serve("--guests", "no", "--no-limits", sniffs=False)
+    program = at_the_prompt(place, b"Bo\ndeploy done\ndeploy done\n")
+    refused = b"Only people with an account may come in. Register a name first, for example on the web page.\n"
+    assert program.rest() == refused + b"Not sent: deploy done\n" * 2
+
+
 def test_guests_are_turned_away_or_only_read(serve: Callable[..., InThread]) -> None:
-    place = serve("--guests", "no", sniffs=False)
-    peer = place.connect()
-    peer.sees(PROMPT)
-    peer.say("Bo")
-    peer.sees(b"Only people with an account may come in. On the web page, you can register a name.\n" + PROMPT)
     place = serve("--guests", "no", "--register", "closed", sniffs=False)
     peer = place.connect()
     peer.sees(PROMPT)

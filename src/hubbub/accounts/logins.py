@@ -151,7 +151,7 @@ class LoginGate:
             self._with_password(attempt)
 
     def _with_code(self, attempt: _Attempt, code: StoredCode | Refused | None) -> None:
-        if code is None and self._is_overheard(attempt.peer):
+        if code is None and not self.takes_passwords(attempt.peer):
             # Not NOT_ENCRYPTED, which does not count: here a code is all that can be guessed.
             self._end(attempt, refusals.CODE_WRONG())
         elif code is None:
@@ -162,7 +162,7 @@ class LoginGate:
             self._fresh(attempt, "code", code)
 
     def _with_token(self, attempt: _Attempt) -> None:
-        if self._is_overheard(attempt.peer):
+        if not self.takes_passwords(attempt.peer):
             self._end(attempt, refusals.NOT_ENCRYPTED())
             return
         self.vault.tokens.find(attempt.secret, lambda grant: self._check_token(attempt, grant))
@@ -179,7 +179,7 @@ class LoginGate:
             self._fresh(attempt, "token", grant, partial(_with_grant, attempt.secret, grant))
 
     def _with_password(self, attempt: _Attempt) -> None:
-        if self._is_overheard(attempt.peer):
+        if not self.takes_passwords(attempt.peer):
             self._end(attempt, refusals.NOT_ENCRYPTED())
         elif hashing.is_too_long(attempt.secret):
             self._end(attempt, attempt.wrong)
@@ -249,8 +249,9 @@ class LoginGate:
             # Names of nobody are not logged: somebody may have typed a password in place of the name.
             log.info("A wrong password for %s came from %s", account.name, peer.address)
 
-    def _is_overheard(self, peer: LoginPeer) -> bool:
-        return not (peer.secure or self._policy.plaintext_passwords)
+    def takes_passwords(self, peer: LoginPeer) -> bool:
+        """Return whether passwords of a peer are taken: nobody can read along, or the operator allows it."""
+        return peer.secure or self._policy.plaintext_passwords
 
     # --- a code alone ---------------------------------------------------------------------------------------------
 
@@ -362,7 +363,7 @@ class LoginGate:
 
     def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
         """Let a program in that shows a token with a request; `done` is called at once if the token is known here."""
-        if self._is_overheard(peer):
+        if not self.takes_passwords(peer):
             done(refusals.NOT_ENCRYPTED())
             return
         self.vault.tokens.find(token, lambda grant: done(self._decide_grant(grant, refusals.TOKEN_WRONG())))

@@ -151,7 +151,7 @@ class AccountRegistry(LoginGate):
             return refusals.REGISTRATION_CLOSED()
         if self.registration == "invite" and not code:
             return refusals.INVITATION_MISSING()
-        if self._is_overheard(peer):
+        if not self.takes_passwords(peer):
             return refusals.NOT_ENCRYPTED()
         try:
             shown = check_name(name)
@@ -253,7 +253,7 @@ class AccountRegistry(LoginGate):
         except Refused as refused:
             done(refused)
             return
-        if self._is_overheard(peer):
+        if not self.takes_passwords(peer):
             done(refusals.NOT_ENCRYPTED())
             return
 

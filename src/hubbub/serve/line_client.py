@@ -13,7 +13,7 @@ from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, LoggedIn, Notice
 from hubbub.serve.connection import STOPPING, Connection
-from hubbub.serve.password_prompt import PasswordPrompt
+from hubbub.serve.password_prompt import PasswordPrompt, RegistrationPrompt, SecretPrompt
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import beginning, clean
@@ -70,7 +70,7 @@ class LineClient:
         self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
         self._early: list[str] = []  # lines sent before the refusal could be read
         self.next_item: Callable[[], str | LineSignal | None] = self._reader.next_line
-        self._password: PasswordPrompt | None = None  # while the peer is asked for the password of a registered name
+        self._password: SecretPrompt | None = None  # while the peer is asked for a password
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -227,20 +227,32 @@ class LineClient:
             if name == "/quit":
                 self._hub.depart(self._session)
             elif refusal.code == "name-registered":
-                self._ask_for_password(name)
+                account = self._hub.nicks.accounts.find(name)
+                self._ask_for_password(PasswordPrompt, account.name if account else name)
+            elif refusal.code == "account-required" and self._may_register():
+                self._offer_registration(name)
             else:
                 self._entered(refusal)
 
-    def _ask_for_password(self, name: str) -> None:
+    def _may_register(self) -> bool:
+        """Return whether a peer may register a name now; not a program, which has sent lines already."""
+        if self._early or self._reader.has_line():
+            return False
+        accounts, peer = self._hub.nicks.accounts, self._hub.account_users.peer(self._session)
+        return accounts.registration != "closed" and accounts.takes_passwords(peer)
+
+    def _offer_registration(self, name: str) -> None:
+        try:
+            nick = self._hub.nicks.unregistered(name)
+        except Refused as refusal:
+            self._entered(refusal)
+        else:
+            self._ask_for_password(RegistrationPrompt, nick)
+
+    def _ask_for_password(self, prompt: type[SecretPrompt], name: str) -> None:
         self._asking, self._refused = False, None
-        account = self._hub.nicks.accounts.find(name)
-        self._password = PasswordPrompt(
-            self._hub,
-            self._session,
-            account.name if account else name,
-            self._reader,
-            self._connection.write,
-            self._password_given,
+        self._password = prompt(
+            self._hub, self._session, name, self._reader, self._connection.write, self._password_given
         )
         self._start_deadline()
 

@@ -1,30 +1,33 @@
-"""The prompt for the password of a registered name on the line wire."""
+"""The prompts for a secret on the line wire: the password of a registered name, or one to register a name with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
+from hubbub.accounts.hashing import check_password
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
+from hubbub.text import refusals
 from hubbub.text.names import LOBBY
 from hubbub.wire.line.encoder import RAW
 from hubbub.wire.line.reader import LineReader
 
 TRIES = 3
 UNCHECKED = ("busy", "too-many-logins")  # codes of refusals without a check of the answer, which count as no try
+ANOTHER = "Press Enter for another name: "
 
 
-class PasswordPrompt:
-    """Ask for the password or a code of a registered name, at most TRIES times.
+class SecretPrompt:
+    """Ask a peer that has no user yet for secrets, until it is logged in, gives up, or has had TRIES tries.
 
-    A telnet client does not show the answer.
+    A telnet client does not show the answers.
 
     Args:
         hub: checks the answers.
-        session: the session, which has no user yet.
-        name: the registered name.
+        session: the session.
+        name: the name that the peer wants to have.
         reader: the reader of the peer's lines.
         write: sends bytes to the peer.
         done: called at the end with None when the session is logged in, or with a sentence that says why it is not.
@@ -49,16 +52,32 @@ class PasswordPrompt:
         self._done = done
         self._tries = 0
         self._hides = False
-        self.waits = False  # an answer is being checked
+        # The tries are used up. A name is asked for only after Enter: a further password would become a public name.
+        self._is_over = False
         self._end_of_line = "\n" if session.encoder is RAW else "\r\n"
-        self._ask(f"{name} is registered. ")
+        self._begin()
 
-    def _ask(self, reason: str) -> None:
-        seen = "" if self._telnet else " (it can be seen)"
-        self._write(f"{reason}Password or code{seen}: ".encode())
+    def _begin(self) -> None:
+        """Ask the first question."""
+        raise NotImplementedError
+
+    def _take(self, line: str) -> None:
+        """Take an answer that is not empty."""
+        raise NotImplementedError
+
+    def _ask_again(self, refusal: Refused) -> None:
+        """Ask once more after a refusal."""
+        raise NotImplementedError
+
+    def _ask(self, question: str) -> None:
+        self._write(question.encode())
         if self._telnet:
             self._hides = True
             self._write(self._telnet.hide_input())
+
+    def _seen(self, text: str) -> str:
+        """Return a text if the peer's input can be seen, else ""."""
+        return "" if self._telnet else text
 
     def end(self) -> bytes:
         """Return the bytes that let the peer's client show its input again; b"" if it shows it."""
@@ -66,23 +85,99 @@ class PasswordPrompt:
         return self._telnet.show_input() + b"\r\n" if hides and self._telnet else b""
 
     def answer(self, line: str) -> None:
-        """Check an answer. An empty one asks for another name."""
+        """Take an answer. An empty one asks for another name."""
         self._write(self.end())
         if not line:
             self._done("")
-            return
-        self.waits = True
+        elif self._is_over:
+            self._ask(ANOTHER)
+        else:
+            self._take(line)
+
+    def _checked(self, refusal: Refused | None) -> None:
+        self._tries += refusal is None or refusal.code not in UNCHECKED
+        if refusal is None:
+            if not self._session.rooms:
+                self._hub.rooms.join(self._session, LOBBY)
+            self._done(None)
+        # Lines that arrived before the refusal come from a program: they are messages, not more tries.
+        elif refusal.code == "account-closed" or self._reader.has_line():
+            self._done(refusal.text)
+        elif self._tries < TRIES:
+            self._ask_again(refusal)
+        else:
+            self._is_over = True
+            self._ask(f"{refusal.text}{self._end_of_line}{ANOTHER}")
+
+
+class PasswordPrompt(SecretPrompt):
+    """Ask for the password or a code of a registered name."""
+
+    def _begin(self) -> None:
+        self._ask(f"{self._name} is registered. {self._question}")
+
+    @property
+    def _question(self) -> str:
+        takes_passwords = self._hub.nicks.accounts.takes_passwords(self._hub.account_users.peer(self._session))
+        return (
+            f"{'Password or code' if takes_passwords else 'Code of another device'}{self._seen(' (it can be seen)')}: "
+        )
+
+    def _ask_again(self, refusal: Refused) -> None:
+        self._ask(f"{refusal.text}{self._end_of_line}{self._question}")
+
+    def _take(self, line: str) -> None:
         start = partial(self._hub.nicks.accounts.log_in, self._name, line)
         self._hub.account_users.check(self._session, start, self._checked)
 
-    def _checked(self, refusal: Refused | None) -> None:
-        self.waits = False
-        self._tries += refusal is None or refusal.code not in UNCHECKED
-        # Lines that arrived before the refusal come from a program: they are messages, not more tries.
-        asks_again = self._tries < TRIES and not self._reader.has_line()
-        if refusal and refusal.code != "account-closed" and asks_again:
-            self._ask(f"{refusal.text}{self._end_of_line}")
+
+class RegistrationPrompt(SecretPrompt):
+    """Ask for a password with which a name is registered, twice, and before that for an invitation if one is needed.
+
+    It is asked for twice: the lines of a program that knows nothing of the question must not become a password.
+    """
+
+    def _begin(self) -> None:
+        self._code = ""
+        self._password = ""
+        self._ask(f"Only people with an account may come in. To register {self._name}, {self._question}")
+
+    @property
+    def _needs_code(self) -> bool:
+        return self._hub.nicks.accounts.registration == "invite" and not self._code
+
+    @property
+    def _question(self) -> str:
+        if self._needs_code:
+            return "type your invitation code: "
+        return f"choose a password{self._seen(' (it can be seen)')}: "
+
+    def _ask_again(self, refusal: Refused) -> None:
+        self._password = ""
+        if refusal.code == "wrong-password":  # the code
+            self._code = ""
+        self._ask(f"{refusal.text}{self._end_of_line}To register {self._name}, {self._question}")
+
+    def _take(self, line: str) -> None:
+        if self._needs_code:
+            self._code = line
+            self._ask(f"To register {self._name}, {self._question}")
+        elif self._password:
+            self._register(line)
+        else:
+            try:
+                check_password(line)
+            except Refused as refusal:
+                self._checked(refusal)
+                return
+            self._password = line
+            self._ask("The same once more: ")
+
+    def _register(self, repeated: str) -> None:
+        if repeated != self._password:
+            self._checked(refusals.PASSWORDS_DIFFER())
             return
-        if refusal is None and not self._session.rooms:
-            self._hub.rooms.join(self._session, LOBBY)
-        self._done(refusal.text if refusal else None)
+        try:
+            self._hub.account_users.register(self._session, self._name, self._password, self._checked, self._code)
+        except Refused as refusal:  # somebody else has the name by now
+            self._done(refusal.text)

@@ -234,6 +234,7 @@ REGISTRATION_CLOSED = Wording(
 INVITATION_MISSING = Wording("registration-closed", "To register here, you need an invitation code.")
 PASSWORD_SHORT = Wording("weak-password", "A password has at least {limit} characters.")
 PASSWORD_LONG = Wording("weak-password", "A password has at most {limit} bytes.")
+PASSWORDS_DIFFER = Wording("weak-password", "These two passwords differ.")
 PASSWORD_TEXT = Wording(
     "weak-password", "A password is UTF-8 text without control characters, and neither begins nor ends with a space."
 )
@@ -273,7 +274,7 @@ PUSH_URL_INVALID = Wording("bad-value", "Notifications go to a web address, like
 PUSH_OFF = Wording("bad-value", "This server sends no notifications.")
 TOO_MANY_WORDS_HEARD = Wording("bad-value", "You have {limit} words already; /notify off WORD removes one.")
 REGISTERED_ONLY = Wording(
-    "account-required", "Only people with an account may come in. On the web page, you can register a name."
+    "account-required", "Only people with an account may come in. Register a name first, for example on the web page."
 )
 NEWCOMERS_REFUSED = Wording(
     "account-required", "Only people with an account may come in. Ask the operator of this server."

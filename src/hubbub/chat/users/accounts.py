@@ -85,6 +85,10 @@ class Accounts(Protocol):
         """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
         ...
 
+    def takes_passwords(self, peer: LoginPeer) -> bool:
+        """Return whether passwords of a peer are taken: nobody can read along, or the operator allows it."""
+        ...
+
     def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
         """Register a name; `code` is an invitation, which is needed if registration is not open."""
         ...
@@ -279,6 +283,10 @@ class NoAccounts:
     def looks_like(self, name: str) -> str:
         """Return ""."""
         return ""
+
+    def takes_passwords(self, peer: LoginPeer) -> bool:
+        """Return False."""
+        return False
 
     def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
         """Refuse."""

@@ -59,6 +59,7 @@ def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
     shown = name if name and " " not in name and not name.startswith(":") else "*"
     if refusal.code == "account-required":
         client.fail("*", "ACCOUNT_REQUIRED", refusal.text)
+        _tell_how_to_register(client, shown)
     elif code := REFUSALS[refusal.code]:
         client.numeric(code, shown)
     else:  # the other nodes could not be asked
@@ -66,6 +67,13 @@ def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
     if refusal.code == "name-registered":
         way = f"/msg NickServ IDENTIFY {shown} PASSWORD" if client.registered else f"/quote PASS {shown}:PASSWORD"
         client.notice(f"{shown} is registered. If the name is yours, log in: use SASL, or type {way}")
+
+
+def _tell_how_to_register(client: IrcClient, name: str) -> None:
+    rule = client.hub.nicks.accounts.registration
+    if rule != "closed":
+        invited = f", and then /quote VERIFY {name} INVITATION" if rule == "invite" else ""
+        client.notice(f"To register {name}, type /quote REGISTER * * PASSWORD{invited}")
 
 
 def _want(client: IrcClient, name: str) -> None:
