@@ -91,7 +91,14 @@ WAYS: dict[str, Callable[[Accounts], Callable[[], Any]]] = {
     "trusted name": lambda accounts: lambda: accounts.ask(accounts.registry.by_trusted_name, "Ann"),
     "house": with_house_password,
 }
-VOIDED = {"token", "token as password", "code", "reset code with name", "cookie"}  # by a change of the password
+VOIDED = {
+    "token",
+    "token as password",
+    "code",
+    "reset code with name",
+    "cookie",
+    "certificate",
+}  # by a change of the password
 
 
 def expire(accounts: Accounts) -> None:

@@ -247,7 +247,7 @@ class AccountRegistry(LoginGate):
     # --- changing an account --------------------------------------------------------------------------------------
 
     def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
-        """Change the password of an account; its cookies, tokens and codes are void then."""
+        """Change the password of an account; all other ways to log in to it end."""
         try:
             hashing.check_password(password)
         except Refused as refused:
@@ -262,8 +262,7 @@ class AccountRegistry(LoginGate):
                 done(verifiers)
                 return
             hash, scram = verifiers
-            now = self._clock()
-            self._change(account, lambda old: structs.replace(old, password=hash, scram=scram, valid_from=now), done)
+            self._change(account, lambda old: structs.replace(self._voided(old), password=hash, scram=scram), done)
 
         self._hash(password, made)
 
@@ -315,9 +314,15 @@ class AccountRegistry(LoginGate):
         )
 
     def end_sessions(self, account: Account, done: Checked) -> None:
-        """Void all cookies, tokens and codes of an account."""
-        now = self._clock()
-        self._change(account, lambda old: structs.replace(old, valid_from=now), done)
+        """End all ways to log in to an account except its password."""
+        self._change(account, self._voided, done)
+
+    def _voided(self, old: Account) -> Account:
+        """Return an account without its cookies, tokens, codes and certificates.
+
+        Whoever has learned the password may have made any of them to come back later.
+        """
+        return structs.replace(old, valid_from=self._clock(), certificates=())
 
     def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
         """Let nobody log in to an account for now; or let its owner log in again."""

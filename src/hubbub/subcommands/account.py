@@ -128,7 +128,7 @@ def add(file: str | None, name: str, operator: bool, days: float, no_password: b
 @settings_options(WHERE)
 @name_argument
 def passwd(file: str | None, name: str, **flags: Any) -> None:
-    """Change the password of NAME, which is typed or piped in. Its cookies, tokens and codes end."""
+    """Change the password of NAME, which is typed or piped in. Its cookies, tokens, codes and certificates end."""
     password = _password()
 
     async def task(accounts: AccountRegistry) -> None:

@@ -82,7 +82,7 @@ def change(
 
 def _password(hub: Hub, session: Session, password: str) -> None:
     accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.account_users.peer(session)
-    told = "Your password is changed; cookies, tokens and codes of your account have ended"
+    told = "Your password is changed; cookies, tokens, codes and certificates of your account have ended"
     start = partial(accounts.change_password, account, password, peer)
     change(hub, session, PASSWORD, start, lambda account: told)
 

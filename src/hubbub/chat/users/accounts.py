@@ -144,7 +144,7 @@ class Accounts(Protocol):
     # --- what owners do with their account ------------------------------------------------------------------------
 
     def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
-        """Change the password of an account; its cookies, tokens and codes are void then."""
+        """Change the password of an account; all other ways to log in to it end."""
         ...
 
     def set(
@@ -175,7 +175,7 @@ class Accounts(Protocol):
         ...
 
     def end_sessions(self, account: Account, done: Checked) -> None:
-        """Void all cookies, tokens and codes of an account."""
+        """End all ways to log in to an account except its password."""
         ...
 
     def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
