@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests call besides Python: Debian's names.
-DEBIAN := netcat-openbsd netcat-traditional ncat telnet socat openssl curl gcc libc6-dev irssi weechat-curses chromium systemd putty-tools
+DEBIAN := netcat-openbsd netcat-traditional ncat telnet socat openssl curl gcc libc6-dev irssi weechat-curses chromium systemd putty-tools openssh-client dropbear-bin
 # With it the tests of the page take half the time: the same engine, without the windows. Chromium will do.
 LIGHTER := chromium-headless-shell
 

@@ -32,6 +32,7 @@ SPECIAL: dict[str, tuple[Any, Any, Any]] = {
     "auth_header": ("Remote-User", "X-User", "X-Auth"),
     "operator": (["a:$argon2id$1"], ["b:$argon2id$2", "c:$argon2id$3"], ["d:$argon2id$4"]),
     "register": ("invite", "open", "closed"),
+    "ssh": ("yes", "no", "auto"),
     "guests": ("read", "no", "yes"),
     "plaintext_passwords": ("yes", "no", "yes"),
     "log_level": ("debug", "warning", "error"),

@@ -36,7 +36,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         list[str],
         _(
             "Address to listen on; may be given several times. [::1]:8888 is IPv6, :8888 is every interface. "
-            "With line:, http:, irc:, tls: or ircs: in front, it serves only that protocol; IRC over a WebSocket "
+            "With line:, http:, irc:, tls:, ircs: or ssh: in front, it serves only that protocol; IRC over a WebSocket "
             "(/irc) belongs to http:."
         ),
     ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
@@ -59,6 +59,20 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str,
         Meta(pattern="^(yes|no)$", description="no: refuse unencrypted connections, except from this machine."),
     ] = "yes"
+    ssh: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|yes|no)$",
+            description="Whether ssh clients can join. auto: if the Python package asyncssh is installed.",
+        ),
+    ] = "auto"
+    ssh_host_key: Annotated[
+        list[str],
+        _(
+            "File with a private key that identifies this server to ssh clients; may be given several times. Without "
+            "it, a key is made and kept in the data folder. All nodes of a cluster need the same one."
+        ),
+    ] = msgspec.field(default_factory=list)
     trust_proxy: Annotated[
         list[str],
         _(

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, SettingsError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
@@ -65,7 +66,7 @@ PART = 1.5  # seconds that a stopping server gives its peers to receive the last
 SWEEP = 3600.0  # seconds between two searches for expired tokens, cookies and codes
 DAY = 86_400.0  # seconds
 GRACE = 0.05  # seconds for which a stopping server still reads arrived input
-WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connection counts
+WIRES = ("line", "irc", "websocket", "stream", "http", "ssh", "arriving")  # labels of the connection counts
 
 
 def echo_wires(settings: Settings) -> Wires:
@@ -76,6 +77,17 @@ def echo_wires(settings: Settings) -> Wires:
 def _wants_tls(settings: Settings) -> bool:
     fixed = any(wire_of(address) is Wire.TLS for address in settings.listen)
     return fixed or settings.tls == SELF_SIGNED or bool(settings.tls_cert or settings.tls_key or settings.tls_client_ca)
+
+
+def _speaks_ssh(settings: Settings) -> bool:
+    """Return whether ssh clients are served. Raise SettingsError if they should be and cannot."""
+    fixed = any(wire_of(address) is Wire.SSH for address in settings.listen)
+    if settings.ssh == "no" and fixed:
+        raise SettingsError("An address is for ssh clients, but the setting ssh is no.")
+    installed = settings.ssh != "no" and find_spec("asyncssh") is not None
+    if not installed and (fixed or settings.ssh == "yes"):
+        raise SettingsError("For ssh clients, the Python package asyncssh is needed: pip install asyncssh")
+    return installed
 
 
 def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
@@ -180,7 +192,8 @@ class App:
         self.wires: dict[Wire, Callable[[Caller], ClientProtocol]] = {
             Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
         }
-        self._late = {wire: LateWire() for wire in (Wire.IRC, Wire.HTTP)}
+        late = (Wire.IRC, Wire.HTTP, Wire.SSH) if _speaks_ssh(settings) else (Wire.IRC, Wire.HTTP)
+        self._late = {wire: LateWire() for wire in late}
         self.wires |= self._late
         self.certificate: Certificate | None = None
         self._sender: PushSender | None = None  # of notifications; None until the first one
@@ -261,9 +274,7 @@ class App:
         """Return the current counts and timings."""
         hub = self.hub
         return Stats(
-            connections=dict.fromkeys(WIRES, 0)
-            | Counter(connection.client.wire_name for connection in self.shared.connections)
-            | {"arriving": len(self.front.dispatcher.arrivals)},
+            connections=self._connections(),
             users=len({id(user) for user in hub.users.values()}),
             rooms=len(hub.rooms.loaded),
             behind=len(hub.delivery.behind),
@@ -277,6 +288,12 @@ class App:
             lag=self.lag,
             cluster=self.cluster.figures(),
         )
+
+    def _connections(self) -> dict[str, int]:
+        """Return the numbers of connections by their protocol. Those over ssh are sessions, not connections."""
+        names = Counter(name for connection in self.shared.connections if (name := connection.client.wire_name))
+        names["arriving"] += len(self.front.dispatcher.arrivals)
+        return dict.fromkeys(WIRES, 0) | names
 
     def accept(self, tasks: asyncio.TaskGroup) -> Acceptor:
         """Return the acceptor, which does not listen yet; `tasks` sets up its connections."""
@@ -302,7 +319,18 @@ class App:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await web.start_metrics(sockets)
             log.info("Metrics are at http://%s/metrics", show(sockets[0].getsockname()))
+        if Wire.SSH in self._late:
+            await self._open_ssh()
         return web
+
+    async def _open_ssh(self) -> None:
+        await load("hubbub.serve.ssh.wire")
+        from hubbub.serve.ssh import host_keys, wire
+
+        keys = host_keys.host_keys(self.settings)
+        self._open(Wire.SSH, await wire.opened(self.hub, self.shared, keys))
+        for key in keys:
+            log.info("The ssh host key's fingerprint is %s (%s)", key.get_fingerprint(), key.get_algorithm())
 
     def _open(self, wire: Wire, factory: Callable[[Caller], ClientProtocol]) -> None:
         self.wires[wire] = factory

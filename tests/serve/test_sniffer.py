@@ -15,7 +15,8 @@ from housing import PROMPT, Client, Serving, housing
 from serving import until
 
 from hubbub.serve.accept import dispatcher, sniffer
-from hubbub.text.refusals import NO_SSH, NOT_SPOKEN
+from hubbub.text.refusals import NOT_SPOKEN
+from hubbub.wire.ssh import refusal
 
 First = TypeVar("First")
 
@@ -117,11 +118,8 @@ async def test_what_is_not_spoken_gets_a_sentence_and_the_end(tmp_path: Path, la
         async for client, first in come(server, GREETINGS, late, encrypted):
             client.send(first)
             assert await client.rest() == f"{NOT_SPOKEN().text}\n".encode(), first
-        client = await comes(server, late, encrypted)
-        client.send(b"SSH-2.0-OpenSSH_9.2\r\n")
-        assert await client.rest() == f"{NO_SSH().text}\n".encode()
         assert await seen_by(witness) == b""
-        assert server.house.front.admission.turned_away == (0 if encrypted else len(GREETINGS) + 1)
+        assert server.house.front.admission.turned_away == (0 if encrypted else len(GREETINGS))
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
@@ -381,7 +379,7 @@ async def test_no_limits_lifts_them(tmp_path: Path) -> None:
         (REQUEST, b"HTTP/1.1 403 Forbidden\r\n"),
         (POST, b"HTTP/1.1 4"),
         (REGISTRATION, b"ERROR :This address is for nc and telnet clients only.\r\n"),
-        (b"SSH-2.0-x\r\n", b"This address is for nc and telnet clients only.\n"),
+        (b"SSH-2.0-x\r\n", refusal("This address is for nc and telnet clients only.")),
         (b"EHLO there\r\n", b"This address is for nc and telnet clients only.\n"),
         (b"\x16\x03\x01\x02\x00\x01", b""),
     ],
@@ -392,7 +390,7 @@ async def test_an_address_for_lines_turns_others_away(tmp_path: Path, late: bool
         if late:
             await client.skips_to(PROMPT)
         client.send(first)
-        seen = (await client.rest()).removeprefix(PROMPT)
+        seen = (await client.rest()).removeprefix(PROMPT).removeprefix(b"\r\n")
         assert seen.startswith(answer) and (answer or not seen)
         assert not server.house.hub.users
 
@@ -402,7 +400,7 @@ async def test_an_address_for_lines_turns_others_away(tmp_path: Path, late: bool
     [
         (REQUEST, b"HTTP/1.1 403 Forbidden\r\n"),
         (POST[:-2] + REGISTRATION + b"JOIN #lobby\r\n", b"HTTP/1.1 403 Forbidden\r\n"),
-        (b"SSH-2.0-x\r\n", b"This address is for IRC clients only.\n"),
+        (b"SSH-2.0-x\r\n", refusal("This address is for IRC clients only.")),
     ],
 )
 async def test_an_address_for_irc_turns_others_away(tmp_path: Path, first: bytes, answer: bytes) -> None:

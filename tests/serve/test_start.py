@@ -37,8 +37,8 @@ main(["serve", "--listen", "127.0.0.1:0", "--data", sys.argv[1]])
 """
 # What nc does not need.
 LATER = (
-    "aiohttp", "argon2", "attr", "cryptography", "ctypes", "encodings.idna", "hubbub.cluster.nats",
-    "hubbub.serve.irc.protocol", "hubbub.serve.web", "hubbub.subcommands.account", "hubbub.tools",
+    "aiohttp", "argon2", "asyncssh", "attr", "cryptography", "ctypes", "encodings.idna", "hubbub.cluster.nats",
+    "hubbub.serve.irc.protocol", "hubbub.serve.ssh", "hubbub.serve.web", "hubbub.subcommands.account", "hubbub.tools",
     "hubbub.wire.irc.encoder", "hubbub.wire.web.frames", "nats", "prometheus_client", "regex", "segno", "tomllib",
     "websockets", "yarl",
 )  # fmt: skip

@@ -33,7 +33,10 @@ STOPPING = "The server is shutting down"
 class ClientProtocol(InputTaker, Protocol):
     """The protocol spoken over a connection. Every method is called on the event loop and must not block."""
 
-    wire_name: str  # name under which the stats count its connections
+    @property
+    def wire_name(self) -> str:
+        """The name under which the stats count its connections; "" if they do not."""
+        ...
 
     def begin(self, connection: Connection) -> None:
         """Start the conversation. Called once the connection has its transport."""

@@ -47,6 +47,7 @@ class LineClient:
     """
 
     wire_name = "line"
+    prompt = PROMPT.encode()  # for a name
     __slots__ = (
         "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_password", "_prompted",
         "_reader", "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "next_item",
@@ -76,12 +77,17 @@ class LineClient:
 
     def begin(self, connection: Connection) -> None:
         """Connect a session to the hub, and send the prompt for a name unless the sniffer has sent it."""
+        self.connect(connection, "nc")
+        if not self._prompted:
+            connection.write(self.prompt)
+
+    def connect(self, connection: Connection, kind: str) -> None:
+        """Connect a session to the hub; `kind` stands in its public host for the kind of client."""
         self._connection = connection
         self.resume_input = connection.resume_input
-        self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
+        host = f"~{kind}@{connection.cloak}.{kind}"
+        self._session = self._hub.connect(self, connection, RAW, host, connection.origin)
         self._session.secure = connection.encrypted
-        if not self._prompted:
-            connection.write(PROMPT.encode())
 
     def feed(self, data: bytes) -> None:
         """Buffer received bytes, and answer telnet option negotiation in them.
@@ -342,7 +348,7 @@ class LineClient:
             self._end(f"{refusal}\nDisconnected: no valid name after {NAME_TRIES} tries.")
         else:
             text = wire.encode(refusal, self._end_of_line) if refusal else b""
-            self._connection.write(text + PROMPT.encode())
+            self._connection.write(text + self.prompt)
 
     def _not_sent(self) -> list[str]:
         """Return a sentence for each line that was received and not sent, for at most MAX_LINES_TOLD lines."""

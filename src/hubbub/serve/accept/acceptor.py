@@ -14,8 +14,9 @@ from hubbub.errors import SettingsError, reason
 from hubbub.serve.accept.address import bind_all, contains, listen, network, origin, show, wire_of
 from hubbub.serve.accept.admission import Admission
 from hubbub.serve.accept.dispatcher import Caller, Dispatcher, Wires
-from hubbub.serve.accept.sniffer import Sniffer
+from hubbub.serve.accept.sniffer import UNSNIFFED, Sniffer
 from hubbub.serve.connection import Shared
+from hubbub.wire.line.encoder import encode
 from hubbub.wire.sniff import Wire
 
 log = logging.getLogger("hubbub")
@@ -126,10 +127,11 @@ class Acceptor:
         trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
         # All clients behind a load balancer arrive from its address, so its connections cost no connection budget here.
         if refused := self.admission.enter(where, new=not trusted):
-            self.admission.turn_away(sock, refused.text)
+            self.admission.turn_away(sock, encode(refused.text, "\n"))
             return
         caller = Caller(peer, where, self._shared.clock(), wire)
-        if not trusted and (self._only or wire is Wire.HTTP):
-            self.dispatcher.dispatch(self._only or Wire.HTTP, sock, caller)
+        known = self._only or (wire if wire in UNSNIFFED else None)
+        if known and not trusted:
+            self.dispatcher.dispatch(known, sock, caller)
         else:
             Sniffer(self.dispatcher, caller, sock, trusted).look()

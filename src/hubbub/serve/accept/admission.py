@@ -78,10 +78,10 @@ class Admission:
             self._count_in(before)
         return refused
 
-    def turn_away(self, sock: socket.socket, sentence: str) -> None:
-        """Send a sentence to a socket that is not counted, and close it."""
+    def turn_away(self, sock: socket.socket, refusal: bytes) -> None:
+        """Send the last bytes to a socket that is not counted, and close it."""
         self.turned_away += 1
-        self.shut_down(sock, f"{sentence}\n".encode())
+        self.shut_down(sock, refusal)
 
     def shut_down(self, sock: socket.socket, last: bytes) -> None:
         """Send the last bytes to a socket that is not counted, and close it after FAREWELL seconds.

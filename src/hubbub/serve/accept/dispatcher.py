@@ -17,6 +17,7 @@ from hubbub.serve.accept.admission import Admission
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
+from hubbub.wire import ssh
 from hubbub.wire.sniff import Wire
 from hubbub.wire.web import http
 from hubbub.wire.web.statuses import status_of
@@ -111,7 +112,7 @@ class Dispatcher:
 
         """
         found = self.connection(wire, caller, sock, refused)
-        if isinstance(found, str):
+        if isinstance(found, bytes):
             self.admission.leave(caller.where)
             self.admission.turn_away(sock, found)
         else:
@@ -119,8 +120,8 @@ class Dispatcher:
 
     def connection(
         self, wire: Wire, caller: Caller, sock: socket.socket | None, refused: Refused | None = None
-    ) -> Connection | str:
-        """Return the connection that speaks a wire with a peer, or the text that refuses the peer.
+    ) -> Connection | bytes:
+        """Return the connection that speaks a wire with a peer, or the bytes that refuse the peer.
 
         Args:
             wire: the wire.
@@ -130,14 +131,15 @@ class Dispatcher:
 
         """
         if refused := refused or self.refusal(wire, caller):
-            return _in_words_of(wire, refused)
+            return (b"\r\n" if caller.prompted and wire is Wire.SSH else b"") + _in_words_of(wire, refused)
         connection = Connection(self.shared, self._wires[wire](caller), sock, self._gone)
         connection.peer, connection.origin = caller.peer, caller.where
         return connection
 
     def refusal(self, wire: Wire, caller: Caller) -> Refused | None:
         """Return the refusal of a peer that speaks this wire; None if it is allowed."""
-        if not caller.encrypted and self.shared.settings.plaintext == "no" and not is_loopback(caller.where):
+        open_wire = not caller.encrypted and wire is not Wire.SSH
+        if open_wire and self.shared.settings.plaintext == "no" and not is_loopback(caller.where):
             return refusals.ENCRYPTED_ONLY()
         only = caller.only or wire
         if wire is Wire.HTTP and (wire is not only or wire not in self._wires):
@@ -198,11 +200,13 @@ class Dispatcher:
         self.admission.leave(connection.origin)
 
 
-def _in_words_of(wire: Wire, refused: Refused) -> str:
-    """Return a refusal in a form that a client of this wire can show, without the last newline."""
+def _in_words_of(wire: Wire, refused: Refused) -> bytes:
+    """Return a refusal in a form that a client of this wire can show."""
     if wire is Wire.IRC:
-        return f"ERROR :{refused.text}\r"
+        return f"ERROR :{refused.text}\r\n".encode()
     if wire is Wire.HTTP:
         status = status_of(refused)
-        return http.refusal(f"{status} {status.phrase}", refused.text, http.HEADERS).decode().removesuffix("\n")
-    return refused.text
+        return http.refusal(f"{status} {status.phrase}", refused.text, http.HEADERS)
+    if wire is Wire.SSH:
+        return ssh.refusal(refused.text)
+    return f"{refused.text}\n".encode()

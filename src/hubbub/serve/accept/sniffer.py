@@ -19,7 +19,7 @@ from hubbub.serve.accept.dispatcher import Caller, Dispatcher
 from hubbub.serve.connection import STOPPING
 from hubbub.text import refusals
 from hubbub.wire import hello, proxy
-from hubbub.wire.line.encoder import PROMPT, notice
+from hubbub.wire.line.encoder import PROMPT, encode, notice
 from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
 
 # A peer that has sent nothing is sent the prompt after PATIENCE seconds plus ROUND_TRIPS round trips, at most
@@ -35,6 +35,7 @@ _RTT = struct.Struct("68xI")  # the round-trip time in the kernel's tcp_info, in
 
 
 SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by ALPN protocol name
+UNSNIFFED = (Wire.HTTP, Wire.SSH)  # an address for one of these alone waits for no first line
 # Requests that are answered even after the prompt was sent, because they change nothing on the server.
 LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")
 
@@ -113,7 +114,7 @@ class Undecided:
         dispatcher, caller = self._dispatcher, self._caller
         dispatcher.arrivals.discard(self)
         dispatcher.shared.deadlines.clear(self)
-        if caller.only in (Wire.HTTP, Wire.TLS):
+        if caller.only in (*UNSNIFFED, Wire.TLS):
             wire = caller.only
         # The first line may be an IRC command that looks like plain text, such as HELP or INFO.
         elif caller.only is Wire.IRC and wire in (Wire.LINE, Wire.OTHER):
@@ -208,7 +209,7 @@ class Sniffer(Undecided):
         else:
             self._forget()
             self._dispatcher.admission.leave(self._caller.where)
-            self._dispatcher.admission.turn_away(self._sock, notice(STOPPING))
+            self._dispatcher.admission.turn_away(self._sock, encode(notice(STOPPING), "\n"))
 
     def _forget(self) -> None:
         self._dispatcher.arrivals.discard(self)
@@ -299,9 +300,9 @@ class Sniffer(Undecided):
             caller.peer, caller.where = peer, origin(peer[0])
             if refused := dispatcher.admission.enter(caller.where):
                 self._forget()
-                dispatcher.admission.turn_away(self._sock, refused.text)
+                dispatcher.admission.turn_away(self._sock, encode(refused.text, "\n"))
                 return
-        if caller.only is Wire.HTTP:
+        if caller.only in UNSNIFFED:
             self._decide(caller.only, b"")
         else:
             self.look()
@@ -368,8 +369,8 @@ class TlsSniffer(Undecided, asyncio.Protocol):
     def _give(self, wire: Wire, refused: Refused | None) -> None:
         self._over = True
         protocol = self._dispatcher.connection(wire, self._caller, None, refused)
-        if isinstance(protocol, str):
-            self._transport.write(f"{protocol}\n".encode())
+        if isinstance(protocol, bytes):
+            self._transport.write(protocol)
             self._transport.close()
             return
         self._transport.set_protocol(protocol)

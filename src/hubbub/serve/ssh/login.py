@@ -1,0 +1,174 @@
+"""The login over ssh: which keys and answers are accepted, and what a peer has proven by them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import asyncssh
+
+from hubbub.chat.users.accounts import Accounts, LoginPeer
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.serve.ssh.identity import SshIdentity
+from hubbub.text import refusals
+from hubbub.text.cleaning import SHOWN, clean
+from hubbub.text.names import check_name
+
+Question = tuple[str, str, str, Sequence[tuple[str, bool]]]  # title, reason, language; prompts, and whether they echo
+
+TRIES = 6  # keys and answers that are refused; the next one ends the connection
+# Names that clients send because their user is called so on the machine, not in the chat.
+LOCAL_NAMES = frozenset({"root", "pi", "user", "admin", "ubuntu", "debian", "ec2-user", "guest", "test"})
+
+
+class LoginOwner(Protocol):
+    """The peer that logs in."""
+
+    login: SshLogin | None
+
+    @property
+    def origin(self) -> str:
+        """The address under which it is counted."""
+        ...
+
+    def logged_in(self) -> None:
+        """Let the peer in."""
+        ...
+
+    def new_channel(self) -> asyncssh.SSHServerSession[bytes] | None:
+        """Return a new channel; None if the peer has enough of them."""
+        ...
+
+
+def wished_name(username: str) -> str:
+    """Return the name that a client's user name asks for; "" if it is not a name of the chat."""
+    if username.casefold() in LOCAL_NAMES:
+        return ""
+    try:
+        return check_name(username)
+    except Refused:
+        return ""
+
+
+class SshLogin(asyncssh.SSHServer):
+    """Decides about the login of one peer. asyncssh calls it; its methods have the names that asyncssh gives them.
+
+    Clients ask first whether a key would do, without a signature. That proves nothing, so a key counts only when the
+    login is complete and no other way was tried after it.
+
+    Args:
+        accounts: the accounts.
+
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.identity = SshIdentity()
+        self._accounts = accounts
+        self._connection: asyncssh.SSHServerConnection
+        self._peer: LoginOwner
+        self._refused = 0  # keys and answers
+        self._key = ""  # the fingerprint of the last key that was offered
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Find the peer."""
+        self._connection = conn
+        self._peer = cast(LoginOwner, conn.get_extra_info("peer"))
+        self._peer.login = self
+
+    @property
+    def connection(self) -> asyncssh.SSHServerConnection:
+        """The connection as asyncssh knows it."""
+        return self._connection
+
+    def begin_auth(self, username: str) -> bool:
+        """Note the name; return True, because a login is needed: a client that may skip it never shows a key."""
+        self.identity = SshIdentity(wished_name(username))
+        return True
+
+    def auth_completed(self) -> None:
+        """Let the peer in."""
+        self._peer.logged_in()
+
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
+        """Return a new channel for a session; False if the peer has enough of them."""
+        return self._peer.new_channel() or False
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def public_key_auth_supported(self) -> bool:
+        """Return True: keys are accepted."""
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Return whether a signature with a key would do. It is not there yet, or it is not checked yet."""
+        fingerprint = key.get_fingerprint()
+        self.identity = SshIdentity(self.identity.wished)
+        if not self._would_do(fingerprint):
+            if fingerprint != self._key:
+                self._key = fingerprint
+                self._refuse()
+            return False
+        self._key = fingerprint
+        self.identity.key = fingerprint
+        return True
+
+    def _would_do(self, fingerprint: str) -> bool:
+        return self._accounts.find(self.identity.wished) is None and self._accounts.guests != "no"
+
+    def _refuse(self) -> None:
+        """Count a refusal. Raises DisconnectError after too many."""
+        self._refused += 1
+        if self._refused >= TRIES:
+            raise asyncssh.DisconnectError(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many attempts")
+
+    # --- passwords and codes --------------------------------------------------------------------------------------
+
+    def kbdint_auth_supported(self) -> bool:
+        """Return True: questions are asked."""
+        return True
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Question | bool:
+        """Return the question for the password of a registered name; True for a guest, who is asked nothing."""
+        self.identity = SshIdentity(self.identity.wished)
+        if account := self._accounts.find(self.identity.wished):
+            return self._question(f"{account.name} is registered.")
+        if self._accounts.guests != "no":
+            return True
+        closed = self._accounts.registration == "closed"
+        refused = refusals.NEWCOMERS_REFUSED() if closed else refusals.REGISTERED_ONLY()
+        self._connection.send_auth_banner(f"{refused.text}\r\n")
+        self._refuse()
+        return False
+
+    def _question(self, reason: str) -> Question:
+        return "", reason, "", [("Password or code: ", False)]
+
+    async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Question | bool:
+        """Check a password or a code. Return True if it is right, else the question again."""
+        wished = self.identity.wished
+        if len(responses) != 1 or not wished:
+            self._refuse()
+            return False
+        checked: asyncio.Future[Account | Refused] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Account | Refused) -> None:
+            if not checked.done():
+                checked.set_result(outcome)
+
+        self._accounts.log_in(wished, responses[0], LoginPeer(self._peer.origin, True), done)
+        outcome = await checked
+        if isinstance(outcome, Account):
+            self.identity = SshIdentity(wished, account=outcome)
+            return True
+        self._refuse()
+        return self._question(outcome.text)
+
+    # --- for the log ----------------------------------------------------------------------------------------------
+
+    @property
+    def description(self) -> str:
+        """What the log says about the peer: the name, the key and the client, cleaned."""
+        version = clean(str(self._connection.get_extra_info("client_version", ""))[:SHOWN])
+        return f"{self.identity.wished or 'no name'}, {self.identity.key or 'no key'}, {version}"

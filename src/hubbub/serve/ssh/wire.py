@@ -1,0 +1,57 @@
+"""The ssh wire: its algorithms and limits, and what all of its peers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import asyncssh
+
+from hubbub.chat.hub import Hub
+from hubbub.serve.accept.dispatcher import Caller
+from hubbub.serve.connection import Shared
+from hubbub.serve.ssh.channel import Shapes
+from hubbub.serve.ssh.line_client import SshLineClient
+from hubbub.serve.ssh.login import SshLogin
+from hubbub.serve.ssh.login_queue import LoginQueue
+from hubbub.serve.ssh.parts import PacketListener, SshParts
+from hubbub.serve.ssh.peer import SshPeer
+from hubbub.wire.ssh import VERSION
+
+KEEPALIVE = (30, 3)  # seconds of silence before a peer is asked whether it is there, and questions without an answer
+WINDOW = 64 * 1024  # bytes that a channel may send before it has to wait
+PACKET = 32 * 1024  # bytes of a channel's data in a packet
+# The key exchanges with Curve25519; all clients of the last ten years have one of them. Others are slower, or use
+# curves that are not trusted. The client's order decides which one is used. Dropbear begins a key exchange before it
+# has the server's list, and takes its guess for wrong if another one comes first in the list.
+EXCHANGES = ("curve25519-sha256", "curve25519-sha256@libssh.org", "mlkem768x25519-sha256")
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
+MACS = ("hmac-sha2-256-etm@openssh.com",)  # named in the offer; the ciphers need none
+
+
+async def opened(hub: Hub, shared: Shared, host_keys: Sequence[asyncssh.SSHKey]) -> Callable[[Caller], SshPeer]:
+    """Return the factory of the clients of the wire, ready for the first peer."""
+    # Its log would show addresses and names a second time, and not cleaned.
+    asyncssh.set_log_level("CRITICAL")
+    door = PacketListener()
+    options = await asyncssh.SSHServerConnectionOptions.construct(
+        server_factory=lambda: SshLogin(hub.nicks.accounts),
+        server_host_keys=list(host_keys),
+        server_version=VERSION,
+        kex_algs=list(EXCHANGES),
+        encryption_algs=list(CIPHERS),
+        mac_algs=list(MACS),
+        compression_algs=None,
+        gss_host=None,
+        agent_forwarding=False,
+        line_editor=False,
+        encoding=None,
+        login_timeout=0,
+        keepalive_interval=KEEPALIVE[0],
+        keepalive_count_max=KEEPALIVE[1],
+        window=WINDOW,
+        max_pktsize=PACKET,
+    )
+    await asyncssh.listen(tunnel=door, options=options)
+    queue = LoginQueue(shared.loop.call_soon, shared.loop.call_later, shared.clock, not shared.settings.no_limits)
+    return partial(SshPeer, SshParts(shared, door, queue, Shapes(partial(SshLineClient, hub, shared.settings))))
