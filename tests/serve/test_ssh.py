@@ -131,6 +131,27 @@ async def test_server_that_cannot_speak_ssh_does_not_start(
         App(asyncio.get_running_loop(), Settings(ephemeral=True, **settings))
 
 
+async def test_command_runs_and_its_status_comes_back(tmp_path: Path) -> None:
+    async with ssh_house(tmp_path) as serving:
+        nc = await serving.join("Nora")
+        async with dialled(serving.port, "ann") as client:
+            said = await client.run("say lobby hello there")
+            assert (said.exit_status, said.stdout, said.stderr) == (0, "", "")
+            await nc.skips_to(b"ann: hello there\n")
+            given = await client.run("say lobby", input="from a pipe\n")
+            assert given.exit_status == 0
+            await nc.skips_to(b"ann: from a pipe\n")
+            wrong = await client.run("rm -rf /")
+            assert wrong.exit_status == 2 and wrong.stderr and not wrong.stdout
+            followed = await client.create_process("tail -f -n 1 lobby", encoding=None)
+            assert b"from a pipe" in await followed.stdout.readline()
+            nc.send(b"more\n")
+            assert b"Nora: more" in await followed.stdout.readline()
+            followed.send_signal("INT")
+            await followed.wait()
+            assert followed.exit_status == 1
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 

@@ -10,12 +10,15 @@ import asyncssh
 from hubbub.chat.hub import Hub
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.connection import Shared
-from hubbub.serve.ssh.channel import Shapes
+from hubbub.serve.hub_requests import HubRequests, Requester
+from hubbub.serve.ssh.channel import Shapes, SshChannel
+from hubbub.serve.ssh.command_client import CommandClient
 from hubbub.serve.ssh.line_client import SshLineClient
 from hubbub.serve.ssh.login import SshLogin
 from hubbub.serve.ssh.login_queue import LoginQueue
 from hubbub.serve.ssh.parts import PacketListener, SshParts
 from hubbub.serve.ssh.peer import SshPeer
+from hubbub.wire.line.encoder import RAW
 from hubbub.wire.ssh import VERSION
 
 KEEPALIVE = (30, 3)  # seconds of silence before a peer is asked whether it is there, and questions without an answer
@@ -54,4 +57,14 @@ async def opened(hub: Hub, shared: Shared, host_keys: Sequence[asyncssh.SSHKey])
     )
     await asyncssh.listen(tunnel=door, options=options)
     queue = LoginQueue(shared.loop.call_soon, shared.loop.call_later, shared.clock, not shared.settings.no_limits)
-    return partial(SshPeer, SshParts(shared, door, queue, Shapes(partial(SshLineClient, hub, shared.settings))))
+    requests = HubRequests(hub, shared.loop, RAW)
+    shapes = Shapes(lines=partial(SshLineClient, hub, shared.settings), command=partial(_command, hub, requests))
+    return partial(SshPeer, SshParts(shared, door, queue, shapes))
+
+
+def _command(hub: Hub, requests: HubRequests, channel: SshChannel) -> CommandClient:
+    """Return the client that runs the command of a channel."""
+    identity, outer = channel.peer.identity, channel.peer.connection
+    account = identity.account
+    requester = Requester(account.host if account else f"~ssh@{outer.cloak}.ssh", outer.origin, account)
+    return CommandClient(hub, requests, requester, identity.wished, channel.command or "", channel)
