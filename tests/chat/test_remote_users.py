@@ -401,10 +401,9 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     house.settle()
     assert [room.name for room in zoe.rooms.values()] == ["dev"] and bo.user.invited == {"ops": 1.0}
     assert zoe in house.hub.rooms.loaded["dev"].members
-    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",), room_ids=("ops",)))
     house.hub.remote.remove(zoe)
     assert zoe not in house.hub.rooms.loaded["dev"].members
-    house.hub.remote.move("no-such-room", "other")
 
 
 def test_announced_member_of_a_room_that_is_renamed_here_later_is_in_it() -> None:
@@ -416,8 +415,8 @@ def test_announced_member_of_a_room_that_is_renamed_here_later_is_in_it() -> Non
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     moderation.move(house.hub, al.session, room, "dev", "", lambda refusal: None)
     house.answer()
-    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
-    assert zoe not in room.members
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",), room_ids=("ops",)))
+    assert zoe in room.members
     house.settle()
     assert room.name == "dev" and zoe in room.members and list(zoe.rooms.values()) == [room]
 
@@ -434,8 +433,8 @@ def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> 
     house.commit(house.broker.store([draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
     assert "ops" not in house.hub.remote.rooms
     house.settle()
-    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(900,)))
-    assert zoe in house.hub.remote.rooms["ops"] and zoe not in house.hub.rooms.loaded["dev"].members
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(900,), room_ids=("ops=2",)))
+    assert zoe in house.hub.remote.members_of("ops") and zoe not in house.hub.rooms.loaded["dev"].members
 
 
 def test_reports_that_are_ahead_of_the_renames_of_two_rooms_change_no_members() -> None:
@@ -448,15 +447,47 @@ def test_reports_that_are_ahead_of_the_renames_of_two_rooms_change_no_members() 
     _, yan = arrive(house, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("den",), joins=(103,)))
     rooms = house.hub.rooms.loaded
     ops, den = rooms["ops"], rooms["den"]
-    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",), joins=(100,)))
-    house.hub.remote.update(yan, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("ops",), joins=(103,)))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",), joins=(100,), room_ids=("ops",)))
+    house.hub.remote.update(
+        yan, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("ops",), joins=(103,), room_ids=("den",))
+    )
     assert zoe in ops.members and yan in den.members
     for before, to in (("ops", "dev"), ("den", "ops")):
         al.types(f"/join {before}", f"/rename {to}")
         house.settle()
     assert (ops.name, den.name) == ("dev", "ops")
     assert zoe in ops.members and yan not in ops.members and yan in den.members and zoe not in den.members
-    assert (house.hub.remote.places(zoe), house.hub.remote.places(yan)) == ({"dev": 100}, {"ops": 103})
+    assert (house.hub.remote.places(zoe), house.hub.remote.places(yan)) == ({"ops": 100}, {"den": 103})
+
+
+def test_report_of_an_older_node_means_the_loaded_room_of_that_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops", "/rename dev")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("dev", "tea"), joins=(100,)))
+    assert zoe in house.hub.rooms.loaded["dev"].members and house.hub.remote.places(zoe) == {"ops": 100, "tea": 0}
+
+
+def test_room_that_is_not_loaded_here_is_known_by_its_present_name() -> None:
+    """It was renamed before this node unloaded it, and is renamed once more elsewhere."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",), joins=(100,), room_ids=("ops",)))
+    al.types("/rename dev", "/leave")
+    house.settle()
+    remote = house.hub.remote
+    assert "ops" not in house.hub.loaded.by_id and list(remote.members_of("dev")) == [zoe]
+    remote.update(zoe, replace(ZOE, rooms=("den",), joins=(100,), room_ids=("ops",)))
+    assert remote.counts() == {"den": 1} and not remote.members_of("dev") and list(remote.members_of("den")) == [zoe]
+    # Another room has the former name by now.
+    _, yan = arrive(house, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("dev",), joins=(103,), room_ids=("dev",)))
+    remote.publish_leaves("zoe-1.9", "Zoe", "host", remote.places(zoe))
+    assert [(draft.room, draft.room_id) for draft in house.gather()] == [("den", "ops")]
+    remote.remove(zoe)
+    assert list(remote.members_of("dev")) == [yan] and remote.counts() == {"dev": 1}
 
 
 def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
@@ -560,7 +591,14 @@ def test_announcement_of_a_local_user_is_complete() -> None:
     user = al.user
     user.modes = frozenset("wB")
     assert person(user) == Person(
-        "Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"), joins=(3, 6), version=1
+        "Bo",
+        modes="Bw",
+        since=user.since,
+        active=user.active,
+        rooms=("lobby", "tea"),
+        joins=(3, 6),
+        version=1,
+        room_ids=("lobby", "tea"),
     )
     assert person(user).version == 1
     user.away = "tea"

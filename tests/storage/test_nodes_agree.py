@@ -167,7 +167,7 @@ class World:
         inside: dict[str, set[str]] = {}
         for one in self.living:
             for room in one.session.rooms.values():
-                inside.setdefault(room.name, set()).add(one.session.nick)
+                inside.setdefault(room.id, set()).add(one.session.nick)
         found = []
         if len({fold(name) for name in names}) != len(names):
             found.append(f"one name twice: {names}")
@@ -175,12 +175,12 @@ class World:
             seen = sorted(user.nick for user in node.hub.users.values())
             if seen != names:
                 found.append(f"node {number} knows {seen}, not {names}")
-            places = {name: {one.nick for one in there} for name, there in node.hub.remote.rooms.items() if there}
-            for name, room in node.hub.rooms.loaded.items():
-                places.setdefault(name, set()).update(one.nick for one in room.members)
+            places = {id: {one.nick for one in there} for id, there in node.hub.remote.rooms.items() if there}
+            for id, room in node.hub.rooms.loaded.by_id.items():
+                places.setdefault(id, set()).update(one.nick for one in room.members)
             if places != inside:
                 found.append(f"node {number} has {places}, not {inside}")
-        for name in inside:
+        for name in {room.name for one in self.living for room in one.session.rooms.values()}:
             views = {str(self._view(node, name)) for node in self.nodes if name in node.hub.rooms.loaded}
             if len(views) > 1:
                 found.append(f"{name} is {' or '.join(views)}")

@@ -202,8 +202,9 @@ class Session:
         self.limited = False
         self.reads_private = True  # its login lets it read the stored private messages of the account
         self.grant = ""  # the id of the token or cookie with which it ends; see GrantHolders
-        # Before it has a user: by room, the number of the last entry that its client has of an earlier connection.
-        self.seen: dict[str, int | None] = {}
+        # Before it has a user: by the id of a room, the number of the last entry that its client has of an earlier
+        # connection.
+        self.seen: dict[str, int] = {}
         self.user: User | None = None
         # The account that a program without a user acts for; see `Core.viewer_for`.
         self.acts_for: Account | None = None

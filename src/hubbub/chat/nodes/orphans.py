@@ -36,7 +36,7 @@ class Orphan(NamedTuple):
         prefix: the prefix of the user's ids.
         nick: the user's nick.
         host: the user's cloak.
-        rooms: the rooms, by name, with the numbers of the joins.
+        rooms: the ids of the rooms, with the numbers of the joins.
 
     """
 
@@ -56,7 +56,7 @@ class Orphans:
 
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
-        self._rooms: dict[str, dict[str, _Membership]] = {}  # by the prefix of the user's ids, and by room
+        self._rooms: dict[str, dict[str, _Membership]] = {}  # by the prefix of the user's ids, and by room id
 
     def add(self, prefix: str, room: str, seq: int, nick: str, host: str) -> None:
         """Note that no node has the user whose join of a loaded room has the number `seq`."""
@@ -85,12 +85,6 @@ class Orphans:
         for prefix in list(self._rooms):
             self.left(prefix, room)
 
-    def move(self, before: str, to: str) -> None:
-        """Follow a room to its new name."""
-        for rooms in self._rooms.values():
-            if membership := rooms.pop(before, None):
-                rooms[to] = membership
-
     def take(self, seconds: float) -> list[Orphan]:
         """Remove and return the users whom no node has had for a number of seconds, in any of their rooms."""
         before = self._ticks() - seconds
@@ -99,5 +93,5 @@ class Orphans:
         for prefix in due:
             rooms = self._rooms.pop(prefix)
             one = next(iter(rooms.values()))
-            taken.append(Orphan(prefix, one.nick, one.host, {name: place.seq for name, place in rooms.items()}))
+            taken.append(Orphan(prefix, one.nick, one.host, {room: place.seq for room, place in rooms.items()}))
         return taken

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import repeat
 
 from hubbub.chat.session import Session, User
+from hubbub.model.room.room_ids import RoomRef
 
 MOST_SCREENS = 64  # sessions of a user that other nodes learn of
 
@@ -56,11 +57,14 @@ class Person:
     joins: tuple[int, ...] = ()  # the numbers of the joins of `rooms`; missing for a user of an older version
     version: int = 0  # of real, away, modes and operator; 0 from a node of an older version of the program
     screens: tuple[Screen, ...] = ()  # the sessions of the owner of an account
+    room_ids: tuple[str, ...] = ()  # the ids of `rooms`; missing for a user of an older version
 
     @property
-    def places(self) -> dict[str, int]:
-        """The user's rooms, with the numbers of the joins; 0 for an unknown number."""
-        return dict(zip_longest(self.rooms, self.joins[: len(self.rooms)], fillvalue=0))  # type: ignore[arg-type]
+    def places(self) -> dict[RoomRef, int]:
+        """The user's rooms, with the numbers of the joins; 0 for an unknown number, and the name for an unknown id."""
+        ids = (*self.room_ids[: len(self.rooms)], *self.rooms[len(self.room_ids) :])
+        joins = (*self.joins[: len(self.rooms)], *repeat(0, len(self.rooms) - len(self.joins)))
+        return dict(zip(map(RoomRef, ids, self.rooms), joins, strict=True))
 
 
 def note_details(user: User) -> None:
@@ -84,7 +88,7 @@ def take_details(user: User, who: Person) -> None:
 def person(user: User, node: str = "") -> Person:
     """Return the description of a user of this node, which has a name, for other nodes."""
     note_details(user)
-    places = {room.name: seq for room in user.rooms.values() if (seq := room.members.get(user, 0))}
+    places = [(room, seq) for room in user.rooms.values() if (seq := room.members.get(user, 0))]
     return Person(
         user.nick,
         user.host,
@@ -95,10 +99,11 @@ def person(user: User, node: str = "") -> Person:
         user.operator,
         user.since,
         user.active,
-        tuple(places),
+        tuple(room.name for room, _ in places),
         user.id,
         user.id_prefix,
-        tuple(places.values()),
+        tuple(seq for _, seq in places),
         user.version,
         tuple(screen(one, node) for one in user.sessions[:MOST_SCREENS]) if user.account else (),
+        tuple(room.id for room, _ in places),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hubbub.chat.session import User
+from hubbub.model.room.room_ids import RoomRef, first_name
 
 
 class Place(NamedTuple):
@@ -22,11 +23,15 @@ class Place(NamedTuple):
 
 
 class RemotePlaces:
-    """The places of all users of other nodes, by room name; it changes no loaded room."""
+    """The places of all users of other nodes, by the ids of the rooms; it changes no loaded room."""
 
     def __init__(self) -> None:
         self.rooms: dict[str, dict[User, int]] = {}  # by room that has any: its remote members, and their joins
         self._places: dict[User, dict[str, Place]] = {}  # of each user on other nodes, by room
+        # The names of the rooms that have remote members, as other nodes or this one knew them last: for people who
+        # name a room that is not loaded here.
+        self._names: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
 
     def __contains__(self, user: User) -> bool:
         return user in self._places
@@ -37,42 +42,60 @@ class RemotePlaces:
 
     def joins(self, user: User) -> dict[str, int]:
         """Return the rooms of a user on other nodes, with the numbers of the joins."""
-        return {name: place.seq for name, place in self._places[user].items() if place.inside}
+        return {room: place.seq for room, place in self._places[user].items() if place.inside}
 
     def begin(self, user: User) -> None:
         """Begin with a user, whose rooms are not known yet."""
         self._places[user] = {}
 
-    def note(self, user: User, name: str, place: Place) -> None:
+    def note(self, user: User, room: RoomRef, place: Place) -> None:
         """Note whether a user is in a room."""
-        self._places[user][name] = place
+        self._places[user][room.id] = place
         if place.inside:
-            self.rooms.setdefault(name, {})[user] = place.seq
+            self.rooms.setdefault(room.id, {})[user] = place.seq
+            self.note_name(room)
         else:
-            self._drop(user, name)
+            self._drop(user, room.id)
 
-    def forget(self, user: User, name: str) -> None:
+    def forget(self, user: User, room: str) -> None:
         """Forget a room that a user is not in."""
-        self._places[user].pop(name, None)
+        self._places[user].pop(room, None)
 
     def end(self, user: User) -> None:
         """Forget a user who is on no other node any more."""
-        for name in self._places.pop(user):
-            self._drop(user, name)
+        for room in self._places.pop(user):
+            self._drop(user, room)
 
-    def _drop(self, user: User, name: str) -> None:
-        members = self.rooms.get(name, {})
+    def _drop(self, user: User, room: str) -> None:
+        members = self.rooms.get(room, {})
         members.pop(user, None)
         if not members:
-            self.rooms.pop(name, None)
+            self.rooms.pop(room, None)
+            self._forget_name(room)
 
-    def rename(self, before: str, to: str) -> dict[User, int]:
-        """Rename a room; return the members, with their joins, that were reported under the new name already."""
-        early = self.rooms.pop(to, {})
-        members = self.rooms.pop(before, {})
-        for user in members:
-            places = self._places[user]
-            places[to] = places.pop(before)
-        if members or early:
-            self.rooms[to] = early | members
-        return early
+    # --- the names of rooms that need not be loaded -----------------------------------------------------------------
+
+    def note_name(self, room: RoomRef) -> None:
+        """Note the present name of a room, if it has remote members."""
+        if room.id in self.rooms and self._names.get(room.id) != room.name:
+            self._forget_name(room.id)
+            self._names[room.id] = room.name
+            self._ids[room.name] = room.id
+
+    def _forget_name(self, room: str) -> None:
+        name = self._names.pop(room, "")
+        if self._ids.get(name) == room:
+            del self._ids[name]
+
+    def ref(self, room: str) -> RoomRef:
+        """Return the room with an id and the name under which it was known last; its first name if there is none."""
+        return RoomRef(room, self._names.get(room) or first_name(room))
+
+    def named(self, name: str) -> Mapping[User, int]:
+        """Return the remote members of the room that has a name, with their joins."""
+        return self.rooms.get(self._ids.get(name, ""), {})
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The names of the rooms that have remote members, by id."""
+        return self._names

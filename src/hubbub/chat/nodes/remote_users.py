@@ -12,7 +12,7 @@ say it. Both give the number of a join or a leave in the log, and the highest nu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.orphans import Orphans
@@ -23,6 +23,7 @@ from hubbub.model.account import id_of, is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
 from hubbub.model.ids import end_of, leave_for, process_of, user_of
+from hubbub.model.room.room_ids import RoomRef
 from hubbub.text.names import key_of
 
 FRESH = 60.0  # seconds up to which a join in the log is taken for a new one; older ones were imported or read late
@@ -38,7 +39,7 @@ class RemoteUsers:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._places = RemotePlaces()
-        self.rooms = self._places.rooms  # by room that has any: its remote members, and their joins
+        self.rooms = self._places.rooms  # by the id of a room that has any: its remote members, and their joins
         # The homes of each user on other nodes, with the newest description of each. A guest has one, which is the
         # user itself.
         self._homes: dict[User, dict[User, Person]] = {}
@@ -68,7 +69,7 @@ class RemoteUsers:
         # Called with a user, and the ids of sessions that are to be ended if they are on other nodes.
         self.end: Callable[[User, Collection[str]], None] = lambda user, ids: None
         # Called with a user of this node whom another node has put into a room, or taken out of one, or renamed.
-        self.bring: Callable[[User, str], None] = lambda user, name: None
+        self.bring: Callable[[User, RoomRef], None] = lambda user, room: None
         self.take_out: Callable[[User, Room], None] = lambda user, room: None
         self.rename: Callable[[User, str], None] = lambda user, nick: None
         core.presence.append(self._note_author)
@@ -108,7 +109,7 @@ class RemoteUsers:
         if user not in self._places:
             self._places.begin(user)
             for room in user.rooms.values():
-                self._places.note(user, room.name, Place(room.members.get(user, 0), True))
+                self._places.note(user, _ref(room), Place(room.members.get(user, 0), True))
 
     def _arrive(self, user: User) -> None:
         user.present = True
@@ -206,11 +207,11 @@ class RemoteUsers:
     def _depart(self, user: User, orphans: bool = True) -> None:
         user.present = False
         self._gone_on.pop(user, None)
-        for name, seq in self.places(user).items():
-            if orphans and seq and user.id_prefix and name in self._core.loaded:
-                self._orphans.add(user.id_prefix, name, seq, user.nick, user.host)
-        for name in list(self._places.of(user)):
-            self._forget(user, name)
+        for room, seq in self.places(user).items():
+            if orphans and seq and user.id_prefix and room in self._core.loaded.by_id:
+                self._orphans.add(user.id_prefix, room, seq, user.nick, user.host)
+        for room in list(self._places.of(user)):
+            self._forget(user, room)
         self._places.end(user)
         self._core.nicks.forget(user)
         self._core.disown(user)
@@ -237,9 +238,9 @@ class RemoteUsers:
     def came(self, user: User) -> None:
         """Note the first session of a user who was on other nodes alone, and bring the session into all rooms."""
         self._authors[user.id_prefix] = user
-        for name in self.places(user):
-            if name not in self._core.loaded:
-                self.bring(user, name)
+        for room in self.places(user):
+            if room not in self._core.loaded.by_id:
+                self.bring(user, self._places.ref(room))
 
     def hand_over(self, user: User, reason: str) -> None:
         """Leave a user, whose last session on this node has ended for a reason, to the other nodes."""
@@ -254,28 +255,28 @@ class RemoteUsers:
 
     def room_loaded(self, room: Room) -> None:
         """Make the remote users in a room that has just been loaded its members."""
-        for user, seq in self.rooms.get(room.name, {}).items():
+        for user, seq in self.rooms.get(room.id, {}).items():
             room.add_member(user, seq)
 
     def room_unloaded(self, room: Room) -> None:
         """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
-        for user in self.rooms.get(room.name, ()):
+        for user in self.rooms.get(room.id, ()):
             user.rooms.pop(room.id, None)
-        self._orphans.forget(room.name)
+        self._places.note_name(_ref(room))
+        self._orphans.forget(room.id)
 
     def places(self, user: User) -> dict[str, int]:
-        """Return the rooms of a remote user, with the numbers of the joins."""
+        """Return the ids of the rooms of a remote user, with the numbers of the joins."""
         return self._places.joins(user)
 
-    def move(self, before: str, to: str) -> None:
-        """Rename a room. Some nodes may have reported members under the new name already; those are kept."""
-        if before == to:
-            return
-        self._orphans.move(before, to)
-        early = self._places.rename(before, to)
-        if room := self._core.loaded.get(to):
-            for user, seq in early.items():
-                self._receive(room, user, seq)
+    def members_of(self, name: str) -> Mapping[User, int]:
+        """Return the remote members of a room that is not loaded here, by its name, with their joins."""
+        return {} if name in self._core.loaded else self._places.named(name)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of the remote members of each room that is not loaded here, by the names of the rooms."""
+        elsewhere = ((id, name) for id, name in self._places.names.items() if id not in self._core.loaded.by_id)
+        return {name: len(self.rooms[id]) for id, name in elsewhere if name not in self._core.loaded}
 
     def _describe(self, user: User, who: Person) -> None:
         user.host, user.address = who.host, who.address
@@ -300,12 +301,12 @@ class RemoteUsers:
         user = self._authors.get(prefix)
         if is_account(entry.host) and prefix == f"{id_of(entry.host)}.":  # a leave that several nodes may publish
             user = self._core.owners.get(entry.host)
-            self._orphans.ended(entry.host, entry.room)
+            self._orphans.ended(entry.host, entry.room_id)
         if user is None:
             if not isinstance(entry.body, Joined):
-                self._orphans.left(prefix, entry.room)
+                self._orphans.left(prefix, entry.room_id)
             elif prefix and self._core.clock() - entry.time < FRESH:
-                self._orphans.add(prefix, entry.room, entry.seq, entry.nick, entry.host)
+                self._orphans.add(prefix, entry.room_id, entry.seq, entry.nick, entry.host)
             return
         waits = self._waits_for(entry)
         ends = isinstance(entry.body, Left) and entry.body.quit
@@ -316,10 +317,10 @@ class RemoteUsers:
 
     def _follow_place(self, user: User, entry: Entry, waits: bool) -> None:
         """Follow a join or leave of a user on other nodes; if a posting waits for it here, that has the effect."""
-        known = self._places.of(user).get(entry.room)
+        known = self._places.of(user).get(entry.room_id)
         if known is None or entry.seq > known.seq:
             change = self._places.note if waits else self._set
-            change(user, entry.room, Place(entry.seq, isinstance(entry.body, Joined)))
+            change(user, RoomRef(entry.room_id, entry.room), Place(entry.seq, isinstance(entry.body, Joined)))
 
     def _answer_leave(self, user: User, room: Room, entry: Entry) -> None:
         """Answer a leave of a user of this node with a join: the node that published it takes the user for gone."""
@@ -350,11 +351,15 @@ class RemoteUsers:
     def publish_leaves(
         self, id: str, nick: str, host: str, rooms: Iterable[str], reason: str = "connection lost"
     ) -> None:
-        """Publish leaves of a remote user whose node is gone, as one event under an id."""
-        for name in rooms:
-            room = self._core.loaded.get(name)
-            draft = Draft(name, nick, Left(reason, quit=True), id, host, "", True, room.id if room else "")
+        """Publish leaves of a remote user whose node is gone, as one event under an id; `rooms` are ids of rooms."""
+        for room in map(self._ref, rooms):
+            draft = Draft(room.name, nick, Left(reason, quit=True), id, host, "", True, room.id)
             self._core.pipeline.add(Posting(draft))
+
+    def _ref(self, room: str) -> RoomRef:
+        """Return the room with an id, and the name that it has as far as is known."""
+        loaded = self._core.loaded.by_id.get(room)
+        return _ref(loaded) if loaded else self._places.ref(room)
 
     def _kick(self, room: Room, entry: Entry, kick: Kicked) -> None:
         """Take a kicked user out of a room at once; their node says in the end whether it meant this one.
@@ -362,13 +367,13 @@ class RemoteUsers:
         The owner of an account may be on several nodes, and is meant for certain if the kick names them.
         """
         user = self._core.kicked_user(room, kick)
-        if user and user in self._places and (known := self._places.of(user).get(room.name)):
+        if user and user in self._places and (known := self._places.of(user).get(room.id)):
             certain = bool(kick.user) and is_account(user.host)
             place = Place(entry.seq if certain else known.seq, False)
             if user.is_remote:
-                self._set(user, room.name, place)
+                self._set(user, _ref(room), place)
             else:
-                self._places.note(user, room.name, place)
+                self._places.note(user, _ref(room), place)
 
     def _waits_for(self, entry: Entry) -> bool:
         """Return whether a session here published an entry and waits for it: it takes effect with its posting."""
@@ -393,38 +398,40 @@ class RemoteUsers:
         only if this node has reported it.
         """
         user = self._users[home]
-        places, rooms, earlier = self._places.of(user), who.places, before.places
-        # A join that is known here under another name than in the report: its room has been renamed, and the log of the
-        # room has yet to say so. Until then the old name may mean another room there.
-        renamed = {
-            place.seq: name
-            for name, place in places.items()
-            if place.seq and place.inside and name in self._core.loaded
-        }
-        for name, seq in rooms.items():
-            known = places.get(name)
-            if renamed.get(seq, name) == name and (known is None or seq >= known.seq):
-                self._set(user, name, Place(seq, True))
-        kept = {*rooms, *(renamed[seq] for seq in rooms.values() if seq in renamed)}
+        places = self._places.of(user)
+        rooms, earlier = self._by_id(who), self._by_id(before)
+        for room, seq in rooms.items():
+            known = places.get(room.id)
+            if known is None or seq >= known.seq:
+                self._set(user, room, Place(seq, True))
+        kept = {room.id for room in rooms}
+        seqs = {room.id: seq for room, seq in earlier.items()}
         alone = user.is_remote and len(self._homes[user]) == 1
-        for name in [name for name in places if name not in kept]:
+        for id in [id for id in places if id not in kept]:
             # A join that only the log has told may be newer than the report, so it is for the log to end it.
-            reported = name in earlier and places[name].seq <= earlier[name]
-            if reported or (alone and name not in self._core.loaded):
-                self._forget(user, name)
+            reported = id in seqs and places[id].seq <= seqs[id]
+            if reported or (alone and id not in self._core.loaded.by_id):
+                self._forget(user, id)
 
-    def _forget(self, user: User, name: str) -> None:
-        self._set(user, name, self._places.of(user)[name]._replace(inside=False))
-        self._places.forget(user, name)
+    def _by_id(self, who: Person) -> dict[RoomRef, int]:
+        """Return the places of a description; a node of an older version names the rooms alone."""
+        if who.room_ids:
+            return who.places
+        loaded = self._core.loaded
+        return {_ref(loaded[room.name]) if room.name in loaded else room: seq for room, seq in who.places.items()}
 
-    def _set(self, user: User, name: str, place: Place) -> None:
+    def _forget(self, user: User, room: str) -> None:
+        self._set(user, self._ref(room), self._places.of(user)[room]._replace(inside=False))
+        self._places.forget(user, room)
+
+    def _set(self, user: User, where: RoomRef, place: Place) -> None:
         """Note whether a user is in a room, and make them a member of it, or a member no more."""
-        self._places.note(user, name, place)
-        room = self._core.loaded.get(name)
+        self._places.note(user, where, place)
+        room = self._core.loaded.by_id.get(where.id)
         if place.inside and room:
             self._receive(room, user, place.seq)
         elif place.inside and not user.is_remote:
-            self.bring(user, name)
+            self.bring(user, where)
         elif room and user in room.members and user.is_remote:
             room.remove_member(user)
         elif room and user in room.members:
@@ -436,7 +443,11 @@ class RemoteUsers:
             return
         room.add_member(user, seq)
         if not user.is_remote:
-            self.bring(user, room.name)
+            self.bring(user, _ref(room))
             return
         for came in self.on_arrival:
             came(user, room)
+
+
+def _ref(room: Room) -> RoomRef:
+    return RoomRef(room.id, room.name)

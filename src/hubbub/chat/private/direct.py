@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from hubbub.chat.session import Session, User
 from hubbub.chat.steps import give, private, show_others
 from hubbub.chat.turns import Operation
@@ -148,5 +150,5 @@ def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", te
         hub.speak(hub.viewer(session), where)
     else:
         hub.check(session, Action.SIGNAL, where)
-    entry = _entry(hub, session, where.name, Kind.EPHEMERAL, text, tags)
+    entry = replace(_entry(hub, session, where.name, Kind.EPHEMERAL, text, tags), room_id=where.id)
     session.take_step("signal", where, entry, label)

@@ -18,6 +18,7 @@ from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesC
 from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.absent import DAY, Absence
+from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.names import LOBBY, key_of
@@ -332,13 +333,13 @@ class Rooms:
         assert session is not None
         self._core.publish(session, room.state, ModesChanged((*taken, *given)))
 
-    def bring(self, user: User, name: str) -> None:
+    def bring(self, user: User, where: RoomRef) -> None:
         """Show the sessions of a user a room that the user has joined on another node; load it if needed."""
 
         def opened(room: Room | BrokerError) -> None:
             if isinstance(room, BrokerError):
                 for session in list(user.sessions):
-                    self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=name)
+                    self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=where.name)
                 return
             # The loader makes the user a member, unless they have left meanwhile.
             if user.is_remote or user not in room.members:
@@ -349,7 +350,8 @@ class Rooms:
                     self.show(session, room, None)
                     session.flush()
 
-        self.load_for(user, name, opened)
+        known = self.loaded.by_id.get(where.id)
+        self.load_for(user, known.name if known else where.name, opened)
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
         """Let a session be given a room of its user; the step DELIVER begins with the entries."""
@@ -474,7 +476,6 @@ class Rooms:
         """Rename a room after the rename was stored, here and in all that refers to it by name."""
         to = body.to
         before = self.loaded.rename(room, to)
-        self._remote.move(before, to)
         for user in [one for one in room.members if one.account and one.account.stays and not one.is_remote]:
             self._core.on_user_changed(user)
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.

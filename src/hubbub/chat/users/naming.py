@@ -183,7 +183,7 @@ class Naming:
         for room in user.rooms.values():
             given = user.given.get(room.id) if alone else None
             left_at = user.left_at if alone else 0.0
-            self._rooms.show(session, room, session.seen.get(room.name, given), left_at)
+            self._rooms.show(session, room, session.seen.get(room.id, given), left_at)
         user.left_at, user.given = 0.0, {}
         session.seen = {}
         session.flush()

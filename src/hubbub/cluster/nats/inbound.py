@@ -29,6 +29,7 @@ from hubbub.cluster.nats.log.packed_entries import (
 )
 from hubbub.model.entries import SAID, Kind
 from hubbub.model.ids import user_of
+from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, cut, real_name, reason_of
 from hubbub.text.names import is_name, is_room
@@ -59,6 +60,7 @@ class SignalMessage(msgspec.Struct):
     node: str
     room: str
     line: PackedEntry
+    room_id: str = ""  # missing in a message from a node of an older version
 
 
 T = TypeVar("T")
@@ -110,7 +112,11 @@ def _can_be(number: int, who: Person) -> bool:
 
 
 def _person(who: Person, now: float) -> Person:
-    places = {room: seq for room, seq in islice(who.places.items(), ROOMS) if is_room(room) and 0 <= seq < HIGHEST}
+    places = {
+        RoomRef(clean_id(room.id), room.name): seq
+        for room, seq in islice(who.places.items(), ROOMS)
+        if is_room(room.name) and 0 <= seq < HIGHEST
+    }
     return Person(
         who.nick,
         clean_host(who.host),
@@ -121,12 +127,13 @@ def _person(who: Person, now: float) -> Person:
         who.operator,
         when(who.since, now),
         when(who.active, now),
-        tuple(places),
+        tuple(room.name for room in places),
         clean_id(who.id),
         user_of(clean_id(who.id_prefix)),
         tuple(places.values()),
         who.version if 0 <= who.version < HIGHEST else 0,
         tuple(_screen(one) for one in who.screens[:MOST_SCREENS]),
+        tuple(room.id or room.name for room in places),
     )
 
 
@@ -160,7 +167,7 @@ def signal(data: bytes, now: float) -> SignalMessage:
     """Return a checked ephemeral entry from another node for the members of a room. Raises ValueError."""
     found = _decoded(_signal, data)
     _need(is_node(found.node) and is_room(found.room) and found.line.kind == Kind.EPHEMERAL, "it is no signal")
-    return SignalMessage(found.node, found.room, _aside(found.line, now))
+    return SignalMessage(found.node, found.room, _aside(found.line, now), clean_id(found.room_id))
 
 
 _CHANGES = (Kind.REDACT, Kind.EDIT, Kind.REACT, Kind.UNREACT)

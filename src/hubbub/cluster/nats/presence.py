@@ -335,13 +335,14 @@ class Presence:
         return deliver(user, Private(told.nick, told.text, said, told.user, told.recipient))
 
     def _signal(self, said: Entry) -> None:
-        self._send(SIGNAL, _encode(SignalMessage(self.node, said.room, line(said, said.time))))
+        self._send(SIGNAL, _encode(SignalMessage(self.node, said.room, line(said, said.time), said.room_id)))
 
     async def _on_signal(self, message: Msg) -> None:
         signal = inbound.signal(message.data, self._hub.clock())
-        room = self._hub.rooms.loaded.get(signal.room)
+        loaded = self._hub.rooms.loaded
+        room = loaded.by_id.get(signal.room_id) if signal.room_id else loaded.get(signal.room)
         if signal.node != self.node and room:
-            self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)
+            self._hub.delivery.signal(room, entry(room.name, 0, 0, signal.line, room.id), None)
 
 
 def _is_here(user: User) -> bool:

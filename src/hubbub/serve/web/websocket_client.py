@@ -303,7 +303,9 @@ class WebSocketClient:
     def _log_in(self, request: wire.Hello, rooms: dict[str, int | None]) -> None:
         """Let the owner of an account in, show them their rooms, and join those of the request."""
         accounts, users = self._hub.nicks.accounts, self._hub.account_users
-        self._session.seen = {room: seq for room, seq in rooms.items() if seq is not None}
+        # The owner is in loaded rooms alone. One of them may be renamed before the session has its user.
+        loaded = self._hub.loaded
+        self._session.seen = {loaded[name].id: seq for name, seq in rooms.items() if name in loaded and seq is not None}
 
         def outcome(refusal: Refused | None) -> None:
             if refusal:

@@ -88,12 +88,11 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
         fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
         return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
 
-    awake = set(hub.rooms.loaded)
+    counts = hub.remote.counts()  # of rooms with remote users only
     viewer = hub.viewer(client.session)
 
     def elsewhere(found: RoomList | BrokerError) -> None:
         if not isinstance(found, BrokerError):
-            counts = {name: len(people) for name, people in hub.remote.rooms.items() if name not in awake}
             client.emit(
                 *(row(ListedChannel(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name))
             )
@@ -104,6 +103,6 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
             rules = room.state
             shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
             client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic.at)))
-    if any(name not in awake for name in hub.remote.rooms):  # rooms with remote users only
+    if counts:
         hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
     client.numeric(323)

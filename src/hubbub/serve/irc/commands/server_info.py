@@ -72,7 +72,7 @@ def lusers(client: IrcClient, _: list[str]) -> None:
     awake = client.hub.rooms.loaded
     viewer = client.hub.viewer(client.session)
     rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.state) for room in awake.values())
-    rooms += sum(bool(people) and name not in awake for name, people in client.hub.remote.rooms.items())
+    rooms += len(client.hub.remote.counts())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
     client.reply("251", nick, seen)

@@ -83,7 +83,7 @@ def _asleep(client: IrcClient, message: wire.Message) -> list[str]:
         return []
     words = (word.lstrip("@+") for param in message.params[:2] for word in param.split(","))
     names = dict.fromkeys(key_of(word[1:]) for word in words if word.startswith("#"))
-    return [name for name in names if name not in hub.rooms.loaded and hub.remote.rooms.get(name)][:VISITED]
+    return [name for name in names if hub.remote.members_of(name)][:VISITED]
 
 
 def _run(client: IrcClient, message: wire.Message) -> None:
