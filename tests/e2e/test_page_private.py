@@ -29,8 +29,8 @@ def begin(server: Server, page: Page, text: str = "hi") -> Client:
     bob = server.join("Bob")
     expect(page.locator(".people")).to_contain_text("Bob")
     say(page, f"/msg Bob {text}")
-    bob.skips_to(f"Ada (private): {text}\n".encode())
     expect(said(page)).to_have_text(re.compile(f"Ada: {text}$"))
+    bob.skips_to(f"Ada (private): {text}\n".encode())
     return bob
 
 

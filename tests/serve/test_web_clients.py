@@ -239,16 +239,17 @@ def test_page_has_a_strict_policy_and_is_cached_by_its_tag(server: InThread) -> 
     assert fetch(server, **{"If-None-Match": headers["ETag"]})[0] == 304
 
 
-def test_scripts_are_sent_without_indentation_and_comments() -> None:
-    source = b"// A title.\nconst a = 1; // one\n\n  // More.\n  f(`x\n    ${a}`);\n"
-    assert compact(source) == b"const a = 1; // one\nf(`x\n${a}`);\n"
+def test_scripts_and_styles_are_sent_without_what_nobody_needs() -> None:
+    script = b'// A title.\nconst a = b ?? 1; // one\n\n  // More.\n  if (a === 1) { f(`x - y\n    ${a}`, "//"); }\n'
+    assert compact(script, ".js") == b'\nconst a=b??1;\nif (a===1){f(`x - y\n${a}`, "//");}\n'
+    assert compact(b"/* A\ntitle. */\n.a, .b { color: red; }\n", ".css") == b"\n.a,.b{color:red;}"
 
 
 def test_page_is_small_and_asks_nobody_else(server: InThread) -> None:
     page = Path(hubbub.__file__).parent / "page"
     names = [str(path.relative_to(page)) for path in page.rglob("*.*") if path.suffix != ".txt"]
     files = {name: fetch(server, f"/page/{name}")[2] for name in names}
-    assert {"app.js", "style.css", "icon-mention.svg", "vendor/htm-preact.js"} <= files.keys()
+    assert {"app.js", "own.js", "style.css", "icon-mention.svg", "vendor/htm-preact.js"} <= files.keys()
     assert sum(map(len, files.values())) < 170_000
     for name, body in files.items():
         if not name.startswith("vendor/"):

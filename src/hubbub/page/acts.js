@@ -1,6 +1,6 @@
 // What a reader may do with a message, and the requests for it.
 import { isSecret } from "./account.js";
-import { SAID, Talk } from "./room.js";
+import { SAID } from "./room.js";
 
 const TOO_LONG = "Not done: a message has at most 16,384 bytes.";
 
@@ -18,7 +18,7 @@ export class Acts {
 
   isOwn(room, { id, nick, host }) {
     const { account, tag, nick: own } = this.chat;
-    return Boolean((tag && id?.startsWith(tag)) || (account.name && nick === own && (room instanceof Talk || host?.endsWith(".account"))));
+    return Boolean((tag && id?.startsWith(tag)) || (account.name && nick === own && (room.isPrivate || host?.endsWith(".account"))));
   }
 
   // `action`: as the server calls it, which says of it whether this reader may do it.
@@ -26,7 +26,7 @@ export class Acts {
 
   // The acts that are offered on a message.
   on(room, entry) {
-    const said = SAID.has(entry.kind), kept = said && Boolean(entry.id), here = kept && !(room instanceof Talk);
+    const said = SAID.has(entry.kind), kept = said && Boolean(entry.id), here = kept && !(room.isPrivate);
     const own = kept && this.isOwn(room, entry), pins = here && this.rules(room, "pin"), pinned = room.pins.some(({ id }) => id === entry.id);
     return {
       reply: here, react: here, copy: said, link: here, correct: here && own && this.isRecent(entry), remove: own || (here && this.rules(room, "redact")),
@@ -93,20 +93,4 @@ export class Acts {
     }
     this.chat.changed(about.failed);
   }
-}
-
-// Put a text on the clipboard; return whether that worked. Over plain http, a browser has only the old way.
-export async function toClipboard(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch { /* the old way */ }
-  const at = document.activeElement, field = document.createElement("textarea");
-  field.value = text;
-  (document.querySelector("dialog[open]") ?? document.body).append(field);
-  field.select();
-  const done = document.execCommand("copy");
-  field.remove();
-  at?.focus();
-  return done;
 }

@@ -1,21 +1,26 @@
 // The page: what Chat knows, drawn; what the reader does, told to Chat.
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
-import { Credentials } from "./account.js";
 import { Chat } from "./chat.js";
-import { codeInAddress } from "./devices.js";
 import { Icon } from "./display.js";
-import { Knock, People, Rooms } from "./lists.js";
+import { lazy } from "./lazy.js";
+import { Knock, People, RoomButtons, Rooms } from "./lists.js";
 import { Log } from "./log.js";
-import { Keys, RoomButtons } from "./manage.js";
-import { Pins } from "./menu.js";
-import { Talk } from "./room.js";
 import { store, Tabs } from "./saved.js";
-import { Search } from "./search.js";
 import { linked, listed } from "./text.js";
 import { composes, Writer } from "./writer.js";
 
 const SAVED_EVERY = 1000; // milliseconds at least between two times that the tab's state is saved
 const NO_FILES = "Pictures and files can't be sent here. Put them where others can reach them, and send a link.";
+
+const Doubt = lazy(() => import("./trouble.js"), "Doubt"), Keys = lazy(() => import("./keys.js"), "Keys"), Search = lazy(() => import("./search.js"), "Search");
+const Pins = lazy(() => import("./pins.js"), "Pins"), Credentials = lazy(() => import("./credentials.js"), "Credentials");
+
+// The code in the address, which must not stay there; "" if there is none.
+function codeInAddress() {
+  const found = /^#link=([a-z]{8})$/i.exec(location.hash);
+  if (found) history.replaceState(null, "", location.pathname + location.search);
+  return found ? found[1].toUpperCase().replace(/^.{4}/, "$&-") : "";
+}
 
 const CODE = codeInAddress(); // of /link, with which this device is to be logged in
 
@@ -63,7 +68,8 @@ function keep(chat) {
     chat.taken = nick;
     chat.changed();
   };
-  const go = (saved) => {
+  const go = async (saved) => {
+    if (saved.talks?.length && !(await chat.privately())) return; // they would be forgotten
     chat.restore(saved);
     chat.enter(saved.nick);
   };
@@ -113,7 +119,7 @@ function App() {
   useEffect(() => { if (chat.phase === "here") store.name = chat.nick; }, [chat.nick, chat.phase]);
   useEffect(() => { // a room's address, to be kept or passed on
     if (!chat.room) return;
-    const name = chat.room instanceof Talk || chat.current === "lobby" ? "" : `#${encodeURIComponent(chat.current)}`;
+    const name = chat.room.isPrivate || chat.current === "lobby" ? "" : `#${encodeURIComponent(chat.current)}`;
     const place = name || location.pathname + location.search, state = { room: chat.current };
     try { // Back and Forward lead through the rooms that one has looked at
       if (history.state?.room === chat.current && location.hash === name) return;
@@ -143,11 +149,10 @@ function Door({ chat }) {
   const [wants, want] = useState(CODE && "login"), [code, setCode] = useState(CODE);
   const mode = wants || { "name-registered": "login", "account-required": "login" }[chat.code] || "";
   useEffect(() => {
-    if (code) secret.current.value = code;
-    else field.current.value = chat.nick || store.name;
+    if (!code) field.current.value = chat.nick || store.name;
   }, [code]);
   useEffect(() => { if (chat.taken && field.current?.value === chat.taken) field.current.value = `${chat.taken}2`; }, [chat.taken]);
-  useEffect(() => (secret.current ?? field.current).focus(), [chat.error, chat.taken]);
+  useEffect(() => (secret.current ?? field.current)?.focus(), [chat.error, chat.taken]);
   const enter = async (event) => {
     event.preventDefault();
     const name = code ? "" : field.current.value.trim();
@@ -172,7 +177,7 @@ function Door({ chat }) {
     ${code ? html`<p>The code of your other device logs you in here, under your name.</p>` : html`<label for="name">Your name</label>
     <input id="name" ref=${field} dir="auto" maxlength="64" autocomplete=${mode ? "username" : "nickname"} autocapitalize="off" spellcheck=${false}
       aria-describedby="why" aria-invalid=${Boolean(chat.error)} onInput=${other} />`}
-    <${Credentials} chat=${chat} mode=${mode} secret=${secret} invitation=${invitation} />
+    ${mode && html`<${Credentials} chat=${chat} mode=${mode} code=${code} secret=${secret} invitation=${invitation} close=${() => want("")} />`}
     <p id="why" role="alert">${chat.error}</p>
     ${offer && html`<button type="button" class="offer" onClick=${accept}>Join as <bdi>${offer}</bdi></button>`}
     <button disabled=${joining}>${joining ? "Joining…" : { login: "Log in", register: "Register and join" }[mode] ?? "Join the chat"}</button>
@@ -261,19 +266,19 @@ function House({ chat }) {
     <${Rooms} chat=${chat} close=${close} />
     <main onClick=${(event) => { if (panel && panel !== "search" && !event.target.closest("header")) close(true); }}>
       <${Header} chat=${chat} room=${room} panel=${panel} toggle=${toggle} />
-      <${Pins} key=${`pins ${room?.name}`} chat=${chat} room=${room} />
+      ${room?.pins.length > 0 && html`<${Pins} key=${`pins ${room.name}`} chat=${chat} room=${room} />`}
       ${chat.phase === "lost" && html`<${Banner} chat=${chat} />`}
       ${panel === "search" && html`<${Search} chat=${chat} close=${close} />`}
       ${room ? html`<${Log} key=${room.name} chat=${chat} room=${room} />`
         : html`<div class="empty"><p>Choose a room, or join one.</p><p role="status">${chat.notices.at(-1)?.lines.join(" ")}</p></div>`}
       <${Knock} chat=${chat} from="" open=${(name, key) => chat.open(name, key)} />
-      ${room instanceof Talk && html`<${Doubt} chat=${chat} talk=${room} />`}
+      ${(room?.doubt || room?.former) && html`<${Doubt} chat=${chat} talk=${room} />`}
       ${chat.flash && html`<div class="flash"><p role=${chat.flash.error ? "alert" : "status"} dir="auto">${chat.flash.text}</p>
         <button aria-label="Close this" onClick=${() => chat.dismiss()}>✕</button></div>`}
       <${Writer} chat=${chat} room=${room} />
     </main>
     <${People} chat=${chat} room=${room} close=${close} />
-    ${keys && html`<${Keys} close=${() => setKeys(false)} />`}
+    ${keys && html`<${Keys} chat=${chat} close=${() => setKeys(false)} />`}
   </div>`;
 }
 
@@ -294,16 +299,6 @@ function Banner({ chat }) {
   return html`<div class="banner"><span role="alert">Connection lost. ${chat.link.wanted ? "Reconnecting… " : ""}${chat.error}</span>
     <button onClick=${() => chat.reconnect()}>Try now</button>
     ${chat.error && html`<button onClick=${() => chat.rename()}>Take another name</button>`}</div>`;
-}
-
-// It is not known whether the user whom a conversation is with has the name still.
-function Doubt({ chat, talk }) {
-  if (!talk.doubt && !talk.former) return null;
-  const why = talk.former ? `This conversation was with an earlier ${talk.nick}.`
-    : talk.doubt === "left" ? `${talk.nick} has left. Somebody else may take the name.`
-    : `The ${talk.nick} who is here now may be somebody else. Nothing is sent until you say so.`;
-  return html`<div class="doubt"><p role="status" dir="auto">${why}</p>
-    <button onClick=${() => chat.show(chat.talks.mean(talk).name)}>Write to the ${talk.nick} who is here now</button></div>`;
 }
 
 const root = document.getElementById("app");

@@ -2,12 +2,12 @@
 import { Account, isSecret } from "./account.js";
 import { Acts } from "./acts.js";
 import { Link, LOST } from "./link.js";
-import { Room, Talk } from "./room.js";
+import { Room } from "./room.js";
+import { FAILED, later } from "./lazy.js";
 import { store } from "./saved.js";
 import { Sending } from "./sending.js";
-import { Talks } from "./talks.js";
 import { TOLD } from "./told.js";
-import { cleaned, cut, everywhere, roomNamed, search as searched } from "./text.js";
+import { cleaned, cut, roomNamed } from "./text.js";
 
 const PAGE = 60, MOST_AT_ONCE = 200; // entries fetched at once
 const FOLLOWING = 5; // pages fetched behind a place that one goes to
@@ -16,6 +16,9 @@ const NAME = 128; // characters of a name that the server looks at
 const FOR_OWNERS = new Set(["name-registered", "account-required"]); // refusals that a login helps against
 const ABOUT_TALKS = new Set(["delete", "history", "search"]); // commands that are about a stored conversation in it
 const NOTICES = 50; // answers that are kept
+const talks = later(() => import("./talks.js"));
+const NONE = { size: 0, get() {}, values: () => [], restore() {}, follow() {}, compare() {}, recall() {} }; // no private conversations
+const WAITS = "You have a private message, but a part of the page did not arrive that shows it. It is shown when the next one comes, or after a reload.";
 
 export class Chat {
   constructor(changed) {
@@ -30,7 +33,8 @@ export class Chat {
     this.log = ""; // the identity of the server's log
     this.rooms = new Map();
     this.account = new Account(this);
-    this.talks = new Talks(this);
+    this.talks = NONE;
+    this.heard = []; // private messages that wait for talks.js
     this.sending = new Sending(this);
     this.acts = new Acts(this);
     this.drafts = {}; // by room
@@ -50,7 +54,7 @@ export class Chat {
     this.taken = ""; // the reader's name in another tab
     this.link = new Link({
       open: () => this.hello(),
-      message: (message) => TOLD[message.type]?.(this, message),
+      message: (message) => this.hear(message),
       quiet: () => this.refresh(),
       lost: () => this.lost(),
       refused: (why) => { this.error = why || this.error; this.changed(); },
@@ -83,7 +87,7 @@ export class Chat {
   restore({ rooms = [], talks = [], waiting = [], ...rest }) {
     Object.assign(this, rest);
     for (const room of rooms) this.rooms.set(room.name, Room.restored(room, room.name === this.current));
-    for (const talk of talks) this.talks.all.set(talk.name, Talk.restored(talk));
+    this.talks.restore(talks);
     this.sending.items = waiting;
   }
 
@@ -140,7 +144,7 @@ export class Chat {
   leave() {
     this.link.stop();
     Object.assign(this, { phase: "name", nick: "", tag: "", resume: "", current: "", notices: [], drafts: {} });
-    Object.assign(this, { rooms: new Map(), talks: new Talks(this), sending: new Sending(this) });
+    Object.assign(this, { rooms: new Map(), talks: NONE, sending: new Sending(this) });
     this.changed();
   }
 
@@ -250,7 +254,7 @@ export class Chat {
     room.joined = true;
     this.sending.flush(room.name);
     this.sending.flushPrivate();
-    if (this.aim?.room === room.name) this.jump(room.name, this.aim.seq);
+    if (this.aim?.room === room.name) this.jump(room.name, this.aim.seq, this.aim.top);
     else if (room.restoring) this.jump(room.name, room.restoring, true);
     this.changed();
   }
@@ -266,7 +270,7 @@ export class Chat {
     if (room.name === this.current && room.atEnd && !this.away) return;
     room.count(entry, forHim);
     if (!forHim) return;
-    notify(room instanceof Talk ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
+    notify(room.isPrivate ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
   }
 
   // An entry that was told before mentions the reader.
@@ -321,7 +325,7 @@ export class Chat {
   // Go to an entry that may be far back, in a room that may not be joined. `top`: to the place before a reload.
   async jump(name, seq, top = false) {
     const talk = this.talks.get(name);
-    this.aim = talk || this.rooms.get(name)?.joined ? null : { room: name, seq };
+    this.aim = talk || this.rooms.get(name)?.joined ? null : { room: name, seq, top };
     if (!top) this.open(name);
     const room = this.rooms.get(name) ?? talk;
     if (!room || this.aim) return;
@@ -385,15 +389,45 @@ export class Chat {
     if (name === "quit") return this.quit(line);
     if (name === "join" && to) return this.open(roomNamed(to), text);
     if (name === "msg" && text && !isSecret(line)) {
-      this.show(this.talks.with(to, this.talks.idOf(to)).name);
-      return this.sending.add(this.current, text);
+      this.writeTo(to).then((there) => { if (there) this.sending.add(this.current, text); });
+      return;
     }
-    const since = name === "since" && everywhere(rest, this.room?.entries.map((entry) => entry.time));
     this.listed = name; // who and rooms are asked for unseen, too
     for (const room of this.rooms.values()) room.past = "";
-    if (name === "search") rest = searched(rest);
-    const about = talk?.stored && ABOUT_TALKS.has(name) && rest[0] !== "@" && `/${name} ${talk.address} ${rest}`;
-    this.link.send({ type: "command", room: talk?.address ?? this.current, line: since ? `/since ${since}` : about || (name === "search" ? `/search ${rest}` : line) });
+    const room = talk?.address ?? this.current, about = talk?.stored && ABOUT_TALKS.has(name) && rest[0] !== "@" ? `${talk.address} ` : "";
+    const send = (line) => this.link.send({ type: "command", room, line });
+    if (name !== "since" && name !== "search") return void send(about ? `/${name} ${about}${rest}` : line);
+    const times = this.room?.entries.map((entry) => entry.time);
+    import("./times.js").then(({ everywhere, search }) => send(`/${name} ${about}${name === "search" ? search(rest) : everywhere(rest, times) || rest}`),
+      () => this.note([LOST.failed], true));
+  }
+
+  // --- in private ---
+
+  // Return the private conversations; null if what they need does not arrive.
+  async privately() {
+    if (this.talks !== NONE) return this.talks;
+    try {
+      const { Talks, TOLD_IN_PRIVATE } = await talks();
+      Object.assign(TOLD, TOLD_IN_PRIVATE);
+      if (this.talks === NONE) this.talks = new Talks(this);
+      return this.talks;
+    } catch { this.trouble(this.heard.length ? WAITS : FAILED); }
+    return null;
+  }
+
+  // Show the conversation with somebody; return whether that is possible. `user`: the id of that user, if it is known.
+  async writeTo(nick, user = "") {
+    const talks = await this.privately();
+    if (talks) this.show(talks.with(nick, user || talks.idOf(nick)).name);
+    return Boolean(talks);
+  }
+
+  // Take what the server tells. What is private waits for its part of the page, in its order.
+  hear(message) {
+    if (TOLD[message.type]) return void TOLD[message.type](this, message);
+    this.heard.push(message);
+    this.privately().then((ready) => { if (ready) for (const one of this.heard.splice(0)) TOLD[one.type]?.(this, one); });
   }
 
   // Something that is said in private. What is in no log gets a number between those that are. Return it if it is new.
@@ -417,7 +451,7 @@ export class Chat {
 
   // Say what went wrong; it belongs to no room's log.
   trouble(text) {
-    this.flash = { text, error: true };
+    if (this.named) this.flash = { text, error: true }; else this.error = text;
     this.changed();
   }
 

@@ -12,13 +12,6 @@ export function Qr({ chat, text, label }) {
 // The address that opens this page with a code filled in: no server is sent what follows the #.
 const addressOf = ({ code, page }) => `${page || location.href.split(/[?#]/)[0]}#link=${code.replace("-", "")}`;
 
-// The code in the address, which must not stay there; "" if there is none.
-export function codeInAddress() {
-  const found = /^#link=([a-z]{8})$/i.exec(location.hash);
-  if (found) history.replaceState(null, "", location.pathname + location.search);
-  return found ? found[1].toUpperCase().replace(/^.{4}/, "$&-") : "";
-}
-
 export function Device({ chat }) {
   const [made, setMade] = useState(null);
   const make = async () => setMade(await chat.account.ask("link", {}));

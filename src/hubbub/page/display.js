@@ -1,5 +1,5 @@
-// How the page looks: icons, the initials of people, and what the reader may choose.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+// How the page looks: icons, and the initials of people.
+import { html } from "./vendor/htm-preact.js";
 import { hue } from "./text.js";
 
 const SHAPES = {
@@ -21,24 +21,3 @@ function initials(nick) {
 
 // They are drawn by the style sheet: nobody reads or copies them as text.
 export const Face = ({ nick }) => html`<i class=${`face ${hue(nick)}`} aria-hidden="true" data-initials=${initials(nick)}></i>`;
-
-// A dialogue over the page. The page's own keys do nothing meanwhile.
-export function Dialogue({ title, close, children }) {
-  const node = useRef(null);
-  useEffect(() => { node.current.showModal(); }, []);
-  return html`<dialog ref=${node} class="account" aria-label=${title} onClose=${close} onKeyDown=${(event) => event.stopPropagation()}
-    onClick=${(event) => { if (event.target === node.current) node.current.close(); }}>
-    <h1 dir="auto">${title}</h1>${children}<form method="dialog"><button>Close</button></form></dialog>`;
-}
-
-const CHOICES = {
-  compact: "Compact: a line for each message, with the name in front",
-  quiet: "Do not show who joins and leaves",
-};
-
-export function Display({ chat }) {
-  const [open, setOpen] = useState(false);
-  return html`<button class="display" onClick=${() => setOpen(true)}>Display</button>
-    ${open && html`<${Dialogue} title="Display" close=${() => setOpen(false)}>${Object.entries(CHOICES).map(([name, label]) => html`<p><label>
-      <input type="checkbox" checked=${Boolean(chat.view[name])} onChange=${(event) => chat.like({ [name]: event.target.checked })} /> ${label}</label></p>`)}<//>`}`;
-}

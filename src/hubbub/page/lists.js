@@ -1,10 +1,13 @@
 // The rooms on one side, the people on the other.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Own } from "./account.js";
-import { Display, Face, Icon } from "./display.js";
-import { Person } from "./manage.js";
-import { Talk } from "./room.js";
+import { Face, Icon } from "./display.js";
+import { lazy } from "./lazy.js";
 import { hue, roomNamed } from "./text.js";
+
+const Display = lazy(() => import("./manage.js"), "Display"), Person = lazy(() => import("./manage.js"), "Person");
+const Share = lazy(() => import("./manage.js"), "Share"), RoomDialogue = lazy(() => import("./manage.js"), "RoomDialogue");
+const Refused = lazy(() => import("./trouble.js"), "Knock");
 
 const MORE = 30; // other rooms that are listed
 
@@ -13,6 +16,7 @@ const Count = ({ room }) => html`<b class=${room.mentioned ? "count mention" : "
 
 export function Rooms({ chat, close }) {
   const field = useRef(null), going = useRef("");
+  const [displays, display] = useState(false);
   const open = (name, key = "") => {
     going.current = name;
     chat.open(name, key, "rooms");
@@ -48,42 +52,39 @@ export function Rooms({ chat, close }) {
     <div id="why-not"><${Knock} chat=${chat} from="rooms" open=${open} /></div>
     <p class="me">You are <b class=${hue(chat.nick)}><bdi>${chat.nick}</bdi></b></p>
     <${Own} chat=${chat} />
-    <${Display} chat=${chat} />
+    <button class="display" onClick=${() => display(true)}>Display</button>
+    ${displays && html`<${Display} chat=${chat} close=${() => display(false)} />`}
     ${"Notification" in window && Notification.permission === "default" && html`<button class="ask"
       onClick=${() => Notification.requestPermission().then(() => chat.changed())}>Notify me when I am mentioned</button>`}
   </nav>`;
 }
 
-// Why a room was not entered, and what would help: its key, or another name.
-export function Knock({ chat, from, open }) {
-  const field = useRef(null), knock = chat.knock;
-  const wantsKey = knock?.code === "bad-key" && knock.from === from;
-  useEffect(() => { if (wantsKey) field.current.focus(); }, [wantsKey, knock?.room]);
-  if (!knock?.error || knock.from !== from) return null;
-  const enter = (event) => {
-    event.preventDefault();
-    const key = field.current.value.trim();
-    if (key) open(knock.room, key);
-  };
-  const text = !wantsKey ? knock.error : knock.key ? `That is not the key of ${knock.room}.` : `${knock.room} needs its key.`;
-  return html`<div class="knock"><p role="alert" dir="auto">${text}</p>
-    ${wantsKey && html`<form class="key" onSubmit=${enter}><label for=${`key-${from}`} class="hidden">The key of ${knock.room}</label>
-      <input id=${`key-${from}`} ref=${field} dir="auto" placeholder="Key" autocomplete="off" autocapitalize="off" spellcheck=${false} />
-      <button>Join</button></form>`}
-    ${knock.offer && html`<button type="button" onClick=${() => open(knock.offer)}>Join ${knock.offer}</button>`}
-    <button aria-label="Close this" onClick=${() => chat.dismiss()}>✕</button></div>`;
+// The buttons of a room in the header, and the dialogues that they open.
+export function RoomButtons({ chat, room }) {
+  const [open, go] = useState("");
+  useEffect(() => go(""), [room?.name]);
+  useEffect(() => { if (room && !room.isPrivate) chat.rights(room); }, [room?.name, room?.operators, room?.joined]);
+  if (!room || room.isPrivate) return null;
+  const close = () => go("");
+  return html`<button title="Share" onClick=${() => go("share")}><${Icon} name="share" /> <span class="label">Share</span></button>
+    <button title="About this room" onClick=${() => go("room")}><${Icon} name="more" /><span class="hidden">About this room</span></button>
+    ${open === "share" && html`<${Share} chat=${chat} room=${room} close=${close} />`}
+    ${open === "room" && html`<${RoomDialogue} chat=${chat} room=${room} close=${close} go=${go} />`}`;
 }
 
+// Why a room was not entered: at the place where it was asked for.
+export const Knock = ({ chat, from, open }) => chat.knock?.error && chat.knock.from === from && html`<${Refused} chat=${chat} from=${from} open=${open} />`;
+
 export function People({ chat, room, close }) {
-  const members = room instanceof Talk ? [room.nick, chat.nick] : room?.members ?? [], more = room?.more ?? 0;
+  const members = room?.isPrivate ? [room.nick, chat.nick] : room?.members ?? [], more = room?.more ?? 0;
   const sign = (nick) => (room.operators.includes(nick) ? "@" : ""); // an operator, as in nc and IRC
   const name = (nick) => html`<${Face} nick=${nick} /><span>${sign(nick)}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`;
   const [whom, choose] = useState("");
-  const acts = !(room instanceof Talk) && room?.may.some((action) => action === "kick" || action === "set modes");
-  const write = (nick) => { chat.show(chat.talks.with(nick, room.users.get(nick)).name); close(true); };
+  const acts = room && !room.isPrivate && room.may.some((action) => action === "kick" || action === "set modes");
+  const write = async (nick) => { await chat.writeTo(nick, room.users.get(nick)); close(true); };
   return html`<aside class="people" aria-label="People in the room">
     <h2>People (${(members.length + more).toLocaleString()})</h2>
-    <ul>${[...members].sort((a, b) => a.localeCompare(b)).map((nick) => html`<li key=${nick}>${nick === chat.nick || room instanceof Talk
+    <ul>${[...members].sort((a, b) => a.localeCompare(b)).map((nick) => html`<li key=${nick}>${nick === chat.nick || room.isPrivate
       ? html`<span class=${hue(nick)}>${name(nick)}</span>`
       : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`} onClick=${() => write(nick)}>${name(nick)}</button>
         ${acts && html`<button class="acts-on" aria-label=${`What to do with ${nick}`} title=${`What to do with ${nick}`} onClick=${() => choose(nick)}><${Icon} name="more" /></button>`}`}</li>`)}

@@ -3,7 +3,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm
 import { useMenu } from "./menu.js";
 import { EVENTS, Line, Time } from "./message.js";
 import { LINES, Place } from "./place.js";
-import { MARKS, Talk } from "./room.js";
+import { MARKS } from "./room.js";
 import { cleaned, dayOf, listed, timeOf, whenOf } from "./text.js";
 
 const TOGETHER = 300; // seconds between two messages of a speaker that are shown as one group
@@ -72,7 +72,7 @@ function copy(event) {
 }
 
 function Start({ room }) {
-  const text = room instanceof Talk ? `This is the start of your private conversation with ${room.nick}.${room.stored ? "" : " It isn't stored."}`
+  const text = room.isPrivate ? `This is the start of your private conversation with ${room.nick}.${room.stored ? "" : " It isn't stored."}`
     : `This is the start of ${room.title}.`;
   return html`<p class="start" dir="auto">${text}</p>`;
 }
@@ -114,7 +114,7 @@ function lines(room, chat) {
   }
   const oldest = room.start ? -1 : room.entries[0]?.seq ?? -1;
   const notices = chat.notices.filter(({ room: name, after }) => name === room.name && after >= oldest);
-  let passing = [], today = "", divided = !room.divider, { missed } = room, last = null;
+  let passing = [], today = "", divided = !room.divider || room.beginsUnread, { missed } = room, last = null;
   const flush = () => {
     if (passing.length === 1) out.push(draw(passing[0], chat).node);
     else if (passing.length) out.push(html`<${Passing} key=${`p${passing[0].seq}`} entries=${passing} />`);

@@ -1,12 +1,10 @@
 // What one can do with a room, with people, and with the page: menus and forms in place of typed commands.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Qr } from "./devices.js";
-import { Dialogue, Icon } from "./display.js";
-import { Talk } from "./room.js";
-import { KEYS } from "./told.js";
+import { Dialogue } from "./dialogue.js";
 
 // The address of this page that leads to a room, also for somebody who needs its key.
-export function addressOf(room, key = "") {
+function addressOf(room, key = "") {
   const name = room.name === "lobby" ? "" : `#${encodeURIComponent(room.name)}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
   return location.href.split(/[?#]/)[0] + name;
 }
@@ -19,7 +17,7 @@ async function run(chat, room, line) {
 
 // --- the address of a room ---
 
-function Share({ chat, room, close }) {
+export function Share({ chat, room, close }) {
   const [told, tell] = useState(""), [withKey, setWithKey] = useState(false);
   const address = addressOf(room, withKey ? room.key : ""), field = useRef(null);
   const copy = async () => {
@@ -95,7 +93,7 @@ function Change({ chat, room, command, label, value = "", button, done }) {
     <button>${button}</button></p><p role="alert">${failed}</p></form>`;
 }
 
-function RoomDialogue({ chat, room, close, go }) {
+export function RoomDialogue({ chat, room, close, go }) {
   const [told, tell] = useState(""), may = (action) => room.may.includes(action);
   useEffect(() => { chat.rights(room); }, []);
   const leave = () => { close(); chat.link.send({ type: "leave", room: room.name }); };
@@ -115,19 +113,6 @@ function Bans({ chat, room }) {
   const [lines, setLines] = useState([]);
   useEffect(() => { run(chat, room, "/bans").then((answer) => setLines(answer.failed ? [answer.failed] : answer.lines)); }, []);
   return html`<ul>${lines.map((line) => html`<li dir="auto">${line}</li>`)}</ul>`;
-}
-
-// The buttons of a room in the header, and the dialogues that they open.
-export function RoomButtons({ chat, room }) {
-  const [open, go] = useState("");
-  useEffect(() => go(""), [room?.name]);
-  useEffect(() => { if (room && !(room instanceof Talk)) chat.rights(room); }, [room?.name, room?.operators, room?.joined]);
-  if (!room || room instanceof Talk) return null;
-  const close = () => go("");
-  return html`<button title="Share" onClick=${() => go("share")}><${Icon} name="share" /> <span class="label">Share</span></button>
-    <button title="About this room" onClick=${() => go("room")}><${Icon} name="more" /><span class="hidden">About this room</span></button>
-    ${open === "share" && html`<${Share} chat=${chat} room=${room} close=${close} />`}
-    ${open === "room" && html`<${RoomDialogue} chat=${chat} room=${room} close=${close} go=${go} />`}`;
 }
 
 // --- a person ---
@@ -155,6 +140,12 @@ export function Person({ chat, room, nick, close, write }) {
     <p role="status">${told}</p><//>`;
 }
 
-// --- the keys ---
+// --- the page ---
 
-export const Keys = ({ close }) => html`<${Dialogue} title="Keys" close=${close}><dl class="keys">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl><//>`;
+const CHOICES = {
+  compact: "Compact: a line for each message, with the name in front",
+  quiet: "Do not show who joins and leaves",
+};
+
+export const Display = ({ chat, close }) => html`<${Dialogue} title="Display" close=${close}>${Object.entries(CHOICES).map(([name, label]) => html`<p><label>
+  <input type="checkbox" checked=${Boolean(chat.view[name])} onChange=${(event) => chat.like({ [name]: event.target.checked })} /> ${label}</label></p>`)}<//>`;

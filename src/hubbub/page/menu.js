@@ -1,18 +1,18 @@
-// The menu on a message, and the ways to it: a button, keys, a long press. And what the buttons in a row of the log do.
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
-import { toClipboard } from "./acts.js";
+// The ways to the menu on a message: a button, keys, a long press. And what the buttons in a row of the log do.
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { lazy } from "./lazy.js";
 import { LINES } from "./place.js";
 import { SAID } from "./room.js";
-import { fences, named } from "./text.js";
+import { fences } from "./text.js";
 
-const EMOJI = { "👍": "Thumbs up", "❤️": "Heart", "😂": "Laughing", "🎉": "Party", "👀": "Eyes", "✅": "Done" };
+const Menu = lazy(() => import("./choose.js"), "Menu");
+
 const LONG_PRESS = 450, MOVED = 10; // milliseconds, pixels
 const COPIED = 2000; // milliseconds for which a button says so
-const GAP = 4; // pixels around the menu
-const REACTION = 32; // characters of a reaction that is typed
 
 async function copyCode(button, entry) {
   const which = button.dataset.copy, text = which === "all" ? entry?.text : fences(entry?.text ?? "")[which];
+  const { toClipboard } = await import("./choose.js");
   if (!(await toClipboard(text ?? button.previousSibling.textContent))) return;
   button.classList.add("copied");
   setTimeout(() => button.classList.remove("copied"), COPIED);
@@ -73,82 +73,4 @@ export function useMenu(chat, room) {
     listeners: { onPointerDown, onPointerMove, onPointerUp: release, onPointerCancel: release, onContextMenu },
     onClick, onKey, menu: entry && html`<${Menu} key=${at.seq} chat=${chat} room=${room} entry=${entry} at=${at} close=${close} />`,
   };
-}
-
-// Arrows go from a button to the next.
-function step(event) {
-  event.stopPropagation(); // the page's own keys do nothing meanwhile
-  const writes = event.target.matches("input"), by = { ArrowUp: -1, ArrowDown: 1, ...(!writes && { ArrowLeft: -1, ArrowRight: 1 }) }[event.key];
-  if (!by) return;
-  event.preventDefault();
-  const all = [...event.currentTarget.querySelectorAll("button, input")];
-  all[(all.indexOf(event.target) + by + all.length) % all.length].focus();
-}
-
-function Menu({ chat, room, entry, at, close }) {
-  const node = useRef(null), field = useRef(null), pressed = useRef(false);
-  const [sure, ask] = useState(Boolean(at.sure));
-  const { acts } = chat, may = acts.on(room, entry), reactions = Object.entries(entry.reactions ?? {});
-  useLayoutEffect(() => { // below or above what was pressed, but within the window
-    node.current.showModal();
-    node.current.querySelector(":scope > button")?.focus();
-    const { offsetWidth: width, offsetHeight: height, style } = node.current;
-    const below = at.bottom + GAP, above = at.top - GAP - height, last = innerHeight - GAP - height;
-    style.setProperty("--x", `${Math.max(GAP, Math.min(at.x, innerWidth - GAP) - width)}px`);
-    style.setProperty("--y", `${Math.max(GAP, below <= last ? below : above >= GAP ? above : last)}px`);
-  }, []);
-  useEffect(() => { if (sure) node.current.querySelector(".do").focus(); }, [sure]);
-  // The buttons of a row are hidden again, and cannot have the focus back.
-  const back = () => {
-    const { activeElement: active } = document;
-    if (at.row.isConnected && (active === document.body || node.current?.contains(active))) at.row.focus();
-  };
-  const act = (does) => () => {
-    node.current.close();
-    back();
-    does();
-  };
-  const copy = (text) => async () => {
-    const done = await toClipboard(text);
-    act(() => (done ? chat.changed("Copied") : chat.trouble("This browser does not let the page copy.")))();
-  };
-  const button = (allowed, name, does) => allowed && html`<button onClick=${does}>${name}</button>`;
-  const react = (reaction) => act(() => acts.react(room, entry, reaction));
-  const add = (event) => {
-    event.preventDefault();
-    const reaction = field.current.value.trim();
-    if (reaction) react(reaction)();
-  };
-  const own = (reaction) => reactions.some(([one, nicks]) => one === reaction && nicks.includes(chat.nick));
-  const outside = (event) => event.target === node.current;
-  return html`<dialog ref=${node} class="acts" aria-label=${`Message of ${entry.nick}`} onClose=${() => { back(); close(); }} onKeyDown=${step}
-    onContextMenu=${(event) => { if (!event.target.matches("input")) event.preventDefault(); }}
-    onPointerDown=${(event) => { pressed.current = outside(event); }} onClick=${(event) => { if (pressed.current && outside(event)) node.current.close(); }}>
-    ${sure ? html`<p>Delete this message for everybody?</p>
-      <button class="do" onClick=${act(() => acts.remove(room, entry))}>Delete for everybody</button>
-      <button onClick=${() => node.current.close()}>Keep it</button>`
-    : html`${may.react && html`<div class="emoji">${Object.entries(EMOJI).map(([sign, name]) => html`<button key=${sign} aria-label=${name} title=${name}
-        aria-pressed=${own(sign)} onClick=${react(sign)}>${sign}</button>`)}</div>
-      <form onSubmit=${add}><label class="hidden" for="reaction">Another reaction</label>
-        <input id="reaction" ref=${field} maxlength=${REACTION} placeholder="Another reaction" autocomplete="off" /><button>Add</button></form>`}
-      ${button(may.reply, "Reply", act(() => acts.begin(room, entry, false)))}
-      ${button(may.correct, "Correct", act(() => acts.begin(room, entry, true)))}
-      ${button(may.copy, "Copy text", copy(entry.text))}
-      ${button(may.link, "Copy link", copy(acts.linkTo(room, entry)))}
-      ${button(may.pin, "Pin", act(() => acts.pin(room, entry.id, true)))}
-      ${button(may.unpin, "Unpin", act(() => acts.pin(room, entry.id, false)))}
-      ${button(may.remove, "Delete…", () => ask(true))}
-      ${reactions.length > 0 && html`<ul>${reactions.map(([reaction, nicks]) => html`<li key=${`r${reaction}`}><bdi>${reaction}</bdi> ${named(nicks)}</li>`)}</ul>`}`}
-  </dialog>`;
-}
-
-// The pinned messages of a room: the newest, or all of them.
-export function Pins({ chat, room }) {
-  const [open, setOpen] = useState(false);
-  const pins = [...(room?.pins ?? [])].reverse(), more = pins.length - 1;
-  if (more < 0) return null;
-  const row = ({ id, text, by }) => html`<li key=${id}><button class="pinned" dir="auto" title=${`Pinned by ${by}`} onClick=${() => chat.acts.goTo(room, id)}>
-    <span class="hidden">Pinned: </span>${text}</button>${open && chat.acts.rules(room, "pin") && html`<button onClick=${() => chat.acts.pin(room, id, false)}>Unpin</button>`}</li>`;
-  return html`<section class="pins" aria-label="Pinned messages"><ul>${(open ? pins : pins.slice(0, 1)).map(row)}</ul>
-    ${(more > 0 || chat.acts.rules(room, "pin")) && html`<button aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Less" : more > 0 ? `${more} more` : "Change"}</button>`}</section>`;
 }

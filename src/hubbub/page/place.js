@@ -38,7 +38,7 @@ export class Place {
     if (target) chat.target = null;
     if (target?.end) this.end = true;
     const line = target?.seq && lineOf(log, target.seq);
-    if (line) this.goTo(line, target.top);
+    if (line) this.goTo(line, target);
     else if (this.end) this.toEnd();
     else if (this.anchor?.isConnected) log.scrollTop += this.anchor.offsetTop - this.offset;
     if (target?.end) this.leaveEndFor(log.querySelector("ol > li.notice:last-child"), 0); // an answer that is longer than the window
@@ -46,10 +46,11 @@ export class Place {
     this.note();
   }
 
-  goTo(line, top) {
+  goTo(line, { top, seq }) {
     this.end = this.room.atEnd = false;
     line.scrollIntoView({ block: top ? "start" : "center" });
     if (!top) line.focus({ preventScroll: true });
+    else if (seq === this.room.divider) this.leaveEndFor(this.log.querySelector(".unread"), NEAR / 2);
   }
 
   toEnd() { this.log.scrollTop = this.log.scrollHeight; }
@@ -65,7 +66,8 @@ export class Place {
   open(shown) {
     this.opened = true;
     if (shown) return;
-    if (this.room.place) lineOf(this.log, this.room.place)?.scrollIntoView({ block: "start" });
+    if (this.room.beginsUnread && !this.room.place) this.chat.jump(this.room.name, this.room.divider, true);
+    else if (this.room.place) lineOf(this.log, this.room.place)?.scrollIntoView({ block: "start" });
     else this.leaveEndFor(this.log.querySelector(".unread"), NEAR / 2);
   }
 

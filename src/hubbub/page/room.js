@@ -1,4 +1,4 @@
-// A room as its reader knows it: a stretch of its log, and who is there. A private conversation is one with two people.
+// A room as its reader knows it: a stretch of its log, and who is there. talks.js has private conversations.
 import { cut, folded } from "./text.js";
 
 export const SAID = new Set(["message", "action", "notice"]);
@@ -8,7 +8,6 @@ const LATE = 100; // of these that are kept
 const PINS = 10;
 const KEPT = 3000; // entries that are kept
 const OLD = 500; // entries that are kept of a log that the server has no more
-const PRIVATE = 100_000; // characters of a private conversation that outlive a reload
 
 // A message with a reaction more or less. Nobody has the same one twice.
 function reacted(entry, reaction, nick, on) {
@@ -48,6 +47,7 @@ export class Room {
     this.joined = false; // and up to date: what is said here is sent at once
     this.key = "";
     this.stored = true; // the server has its log
+    this.isPrivate = false; // as a conversation of two people is
     this.pins = []; // messages: {id, text, by}, the oldest first
     this.about = null; // the message that is answered or corrected: {id, nick, edit, text, before, failed}
     this.marks = []; // the last entries that changed messages
@@ -56,6 +56,9 @@ export class Room {
   get title() { return this.name; }
   get address() { return this.name; } // what it is called in requests
   get first() { return this.entries[0]?.seq; } // of the stretch
+  // The first entry that was unread is before the stretch.
+  get beginsUnread() { return this.divider > 0 && this.stored && !this.start && this.first > this.divider; }
+
   get people() { return this.members.length + this.more; }
 
   static restored(saved, current) {
@@ -192,84 +195,4 @@ export class Room {
     this.unread += 1;
     if (forHim) this.mentioned += 1;
   }
-}
-
-// What one says to a user and nobody else hears. It belongs to the user and not to the name, which somebody else may get.
-export class Talk extends Room {
-  constructor(key, nick) {
-    super(key);
-    this.nick = nick;
-    this.user = ""; // the user's id; unknown until something was said
-    this.start = true;
-    this.stored = false; // as a conversation of two accounts is
-    this.asked = false; // and was asked for the newest of it
-    this.doubt = ""; // why it is not sure that the user has the name still: "left", or "other" people have it
-    this.former = false; // there is another conversation with the user who has the name now
-  }
-
-  get title() { return `@${this.nick}${this.former ? " (earlier)" : ""}`; }
-  get address() { return `@${this.nick}`; }
-  get first() { return this.entries.find(({ id }) => id)?.seq; }
-  get unstored() { return this.entries.filter(({ id }) => !id); }
-  get open() { return !this.former && this.doubt !== "other" && !(this.doubt && !this.user); }
-
-  static restored(saved) { return Object.assign(new Talk(saved.name, saved.nick), saved, { start: !saved.stored }); }
-
-  // What the server has stored it is asked for again.
-  get saved() {
-    const { nick, user, doubt, former, stored } = this;
-    let size = 0;
-    const entries = this.unstored.reverse().filter(({ text }) => (size += text.length) < PRIVATE);
-    const known = stored ? { seq: 0, place: 0 } : {};
-    return { ...super.saved, ...known, nick, user, doubt, former, stored, entries: entries.reverse() };
-  }
-
-  // Take the newest of the log; what was shown of it and does not reach there is dropped.
-  learn({ entries, more }) {
-    const last = this.entries.findLast?.(({ id }) => id)?.seq ?? 0, gap = more && !(entries[0]?.seq <= last);
-    if (gap || !last) this.start = !more;
-    if (gap) this.entries = this.unstored;
-    this.stored = true;
-    this.merge(entries);
-  }
-
-  // What is not stored stands where its time is, with a number between those of its neighbours.
-  merge(entries) {
-    const { unstored } = this;
-    this.entries = this.entries.filter(({ id }) => id);
-    super.merge(entries);
-    for (const entry of unstored) {
-      const before = this.entries.findLast?.(({ id, time }) => id && time <= entry.time)?.seq ?? 0;
-      entry.seq = before + (entry.seq % 1);
-    }
-    this.entries = [...this.entries, ...unstored].sort((a, b) => a.seq - b.seq);
-    for (const { kind, text } of entries) if (kind === "redact") this.erase(text.split(" ")[0]);
-  }
-
-  moveTo(entries = []) {
-    const { unstored } = this;
-    super.moveTo(entries);
-    this.entries = [...this.entries, ...unstored];
-    this.merge([]);
-  }
-
-  outlive() {
-    this.moveTo();
-    Object.assign(this, { seq: 0, asked: false });
-  }
-
-  // Take a message that was sent now, or a redaction; return whether it is new.
-  take(entry) {
-    if (entry.id && this.entries.some(({ id }) => id === entry.id)) return false;
-    if (entry.id && entry.seq) {
-      this.stored = true;
-      // Of several nodes, one may send a message before that of another with a lower number.
-      if (entry.seq <= this.seq && entry.seq > this.first) this.merge([entry]);
-      return this.grow([entry]).length > 0 || this.entries.includes(entry);
-    }
-    this.entries = [...this.entries, entry];
-    return true;
-  }
-
-  isWith(nick) { return !this.former && folded(this.nick) === folded(nick); }
 }

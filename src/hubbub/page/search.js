@@ -1,7 +1,7 @@
 // Looking for words in all rooms, or in a private conversation, and for what mentions the reader.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
-import { Talk } from "./room.js";
-import { cut, hue, search as searched, whenOf } from "./text.js";
+import { cut, hue, whenOf } from "./text.js";
+import { search as searched } from "./times.js";
 
 const MOST = 50; // messages that a search shows
 const WHOLE = "Search finds whole words: page does not find pages.";
@@ -17,7 +17,7 @@ function summary({ failed, entries, more, mentions }) {
 export function Search({ chat, close }) {
   const field = useRef(null);
   const [found, setFound] = useState(null);
-  const within = chat.room instanceof Talk && chat.room.stored ? chat.room : null;
+  const within = chat.room?.isPrivate && chat.room.stored ? chat.room : null;
   useEffect(() => field.current.focus(), []);
   const search = (event) => {
     event.preventDefault();
@@ -25,7 +25,11 @@ export function Search({ chat, close }) {
     if (words) chat.ask({ type: "search", words, limit: MOST, ...(within && { room: within.address }) }).then(setFound);
   };
   const mentions = () => chat.ask({ type: "mentions", limit: MOST }).then((page) => setFound({ ...page, mentions: true }));
-  const go = (entry) => { close(true); chat.jump(entry.room[0] === "@" ? chat.talks.of(entry).name : entry.room, entry.seq); };
+  const go = async (entry) => {
+    close(true);
+    const name = entry.room[0] === "@" ? (await chat.privately())?.of(entry).name : entry.room;
+    if (name) chat.jump(name, entry.seq);
+  };
   const hit = (entry) => html`<li key=${entry.id}><button onClick=${() => go(entry)}>
     <i><bdi>${entry.room}</bdi>, ${whenOf(entry.time)}</i> <b class=${hue(entry.nick)}><bdi>${entry.nick}</bdi>:</b> <span dir="auto">${
       cut(entry.text, 300)}</span></button></li>`;

@@ -1,15 +1,8 @@
-// What the server tells: a row for each type of message, with what it does to the chat.
+// What the server tells: a row for each type of message, with what it does to the chat. talks.js has those of private conversations.
+import { fetchAll } from "./lazy.js";
 import { LOST } from "./link.js";
 import { Room, SAID } from "./room.js";
 import { cut, mentions, timeOf, whenOf } from "./text.js";
-
-export const KEYS = [
-  ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up", "In an empty field, correct your last message."],
-  ["Up, Down", "Bring back what you said; in the messages, go to the next one."], ["Enter", "On a message, open its menu."],
-  ["Tab", "Complete a name or a command."], ["Shift+Enter", "Begin a new line."], ["Escape", "Go back to the message field."],
-  ["?", "Show these keys."],
-];
-const keysOf = (width) => ["", "Keys on this page:", ...KEYS.map(([key, what]) => `${key.padEnd(width)}${what}`)];
 
 const beyond = (more) => (more ? [`and ${more.toLocaleString()} more`] : []);
 
@@ -36,14 +29,6 @@ function shutOut(chat, name, code, text) {
 }
 
 const pastLine = (chat, { time, room, nick, text }) => `${whenOf(time)}  ${room === chat.current ? "" : `[${room}] `}${nick}: ${text}`;
-
-// A change of a private message, which stands in the conversation like one in a room.
-function act(chat, kind, what, { id, nick, user, to, time, seq }) {
-  const talk = chat.talks.with(to ?? nick, user), text = `${id} ${what}`;
-  talk.mark({ kind, nick, text });
-  chat.keep(talk, nick, text, { kind, id: `-${seq}`, time, seq });
-  chat.changed();
-}
 
 // An answer that is not about a label.
 function list(chat, lines, error = false) {
@@ -133,36 +118,8 @@ export const TOLD = {
     chat.changed();
   },
 
-  // With `to`, another session of this user has sent it.
-  private(chat, { nick, text, user, to, type, ...more }) {
-    const talk = chat.talks.with(to ?? nick, user), entry = chat.keep(talk, nick, text, more);
-    if (entry && !to) chat.call(talk, entry, true);
-    chat.changed();
-  },
-
-  // The author of a private message has deleted it.
-  deleted(chat, { id, nick, user, to, time, seq }) {
-    const talk = chat.talks.with(to ?? nick, user);
-    talk.erase(id);
-    if (seq) chat.keep(talk, nick, id, { kind: "redact", words: "has deleted a message", id: `-${id}`, time, seq });
-    chat.changed();
-  },
-
-  // The author of a private message has given it a new text.
-  corrected(chat, { text, ...frame }) { act(chat, "edit", text, frame); },
-
-  reacted(chat, { reaction, on, ...frame }) { act(chat, on ? "react" : "unreact", reaction, frame); },
-
-  sent(chat, { label, nick, user, type, ...more }) {
-    const item = chat.sending.find(label), talk = chat.talks.get(item?.room);
-    if (!talk) return;
-    chat.sending.discard(item);
-    chat.talks.recognise(talk, nick, user);
-    chat.keep(talk, chat.nick, item.text, more);
-    chat.changed();
-  },
-
   stored(chat, message) {
+    fetchAll(); // the reader has come to stay
     const item = chat.sending.find(message.label);
     if (item) chat.sending.discard(item); else chat.answer(message);
     chat.changed();
@@ -187,8 +144,9 @@ export const TOLD = {
   invited(chat, { nick, room }) { chat.note([`${nick} invites you to ${room}. Type /join ${room}.`]); },
   notice(chat, { lines, label }) {
     if (chat.answer({ label, lines })) return;
-    const width = /^\S.*? {2,}/.exec(lines[0])?.[0].length;
-    list(chat, chat.listed === "help" && lines.length > 1 ? [...lines, ...keysOf(width ?? 20)] : lines);
+    if (chat.listed !== "help" || lines.length < 2) return list(chat, lines);
+    chat.listed = "";
+    import("./keys.js").then(({ keysAfter }) => list(chat, [...lines, ...keysAfter(lines)]), () => list(chat, lines));
   },
 
   account(chat, { name }) {

@@ -2,7 +2,6 @@
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { isSecret } from "./account.js";
 import { Offers, useCommands } from "./commands.js";
-import { Talk } from "./room.js";
 import { cut, folded } from "./text.js";
 
 const HIGHEST = 200; // pixels of the field; in a low window a third of that
@@ -13,7 +12,7 @@ export const composes = (event) => event.isComposing || event.keyCode === 229;
 // Names that may be meant: the people in the room, and those who have spoken there if not everybody is listed.
 function names(room, nick) {
   if (!room) return [];
-  if (room instanceof Talk) return [room.nick];
+  if (room.isPrivate) return [room.nick];
   const spoke = room.more ? room.entries.map((entry) => entry.nick) : [];
   return [...new Set([...room.members, ...spoke])].filter((name) => name !== nick).sort();
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +46,26 @@ PROBE = 2.0  # seconds after which a broker that has not committed counts as fai
 WARNINGS = 16  # maximum number of different refusals that are logged
 SHOWN = 100  # characters of a header that are logged
 PATH = 2048  # maximum characters of a path; a name may take twelve for each of its characters
-TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
+COMPACT = {  # what is replaced in scripts and in style sheets
+    ".js": [
+        (re.compile(rb"(?m)(?:^|[ \t])[ \t]*// .*$|^[ \t]+"), b""),
+        (re.compile(rb"\n{2,}"), b"\n"),
+        (re.compile(rb" (=>|={1,3}|!==|<=?|>=?|&&|\|\||\?\??|:) "), rb"\1"),
+        (re.compile(rb"(?<=\{) | (?=\})|(?<=\)) (?=\{)"), b""),
+    ],
+    ".css": [
+        (re.compile(rb"(?s)/\*.*?\*/"), b""),
+        (re.compile(rb"\s*([{};,])\s*"), rb"\1"),
+        (re.compile(rb": +"), b":"),
+    ],
+}
 IRC = "/irc"  # the path of IRC over a WebSocket
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -339,33 +360,40 @@ def _names(named: Sequence[str]) -> frozenset[str]:
     return frozenset(host.lower().removesuffix(".") for host in (*named, own, short, f"{short}.local", f"{own}.local"))
 
 
-async def _file(file: tuple[bytes, str, str], call: Call) -> web.Response:
+async def _file(file: Path, call: Call) -> web.Response:
     """Return a file of the page; 304 Not Modified if the client has it already."""
-    body, kind, tag = file
+    body, kind, tag = _read(file)
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if tag in call.request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
 
-def compact(source: bytes) -> bytes:
-    """Return a script or a style sheet without indentation, empty lines and lines that are comments alone.
+@cache
+def _read(file: Path) -> tuple[bytes, str, str]:
+    """Return what is sent of a file, its media type and its ETag."""
+    body = file.read_bytes()
+    if file.suffix in COMPACT and file.parent.name == "page":
+        body = compact(body, file.suffix)
+    return body, TYPES[file.suffix], f'"{hashlib.sha256(body).hexdigest()[:20]}"'
 
-    No text of the page begins a line with two slashes, and its templates ignore spaces around line ends.
+
+def compact(source: bytes, suffix: str) -> bytes:
+    """Return a script or a style sheet without its comments and its indentation, and with few other spaces.
+
+    It does not know the languages, and replaces what COMPACT has for them. So no text of the page has an operator or
+    two slashes between spaces, or spaces within braces; and its templates ignore spaces around line ends.
     """
-    lines = (line.strip() for line in source.split(b"\n"))
-    return b"\n".join(line for line in lines if line and not line.startswith(b"//")) + b"\n"
+    for found, instead in COMPACT[suffix]:
+        source = found.sub(instead, source)
+    return source
 
 
-def _files() -> dict[str, tuple[bytes, str, str]]:
-    """Return the page's files by their paths, each with content, media type and ETag."""
-    found = {}
-    top = resources.files("hubbub") / "page"
+def _files() -> dict[str, Path]:
+    """Return the page's files by their paths."""
+    found: dict[str, Path] = {}
+    top = Path(str(resources.files("hubbub"))) / "page"
     for prefix, folder in (("/page/", top), ("/page/vendor/", top / "vendor")):
-        for file in folder.iterdir():
-            kind = TYPES.get(file.name.rpartition(".")[2])
-            if file.is_file() and kind:
-                body = compact(file.read_bytes()) if file.name.endswith((".js", ".css")) else file.read_bytes()
-                found[prefix + file.name] = body, kind, f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        found |= {prefix + file.name: file for file in folder.iterdir() if file.is_file() and file.suffix in TYPES}
     found["/"] = found["/page/index.html"]
     return found
