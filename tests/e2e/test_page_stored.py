@@ -145,7 +145,8 @@ def test_messages_are_deleted_on_both_screens(server: Server, enter: Enter) -> N
     expect(said(page)).to_have_count(2)
     mine = said(page).filter(has_text="typo")
     menu = page.locator("dialog.acts > button")
-    for message, offered in ((said(page).filter(has_text="oops"), ["Copy text"]), (mine, ["Copy text", "Delete…"])):
+    offers = ["Reply", "Copy text"], ["Reply", "Correct", "Copy text", "Delete…"]
+    for message, offered in zip((said(page).filter(has_text="oops"), mine), offers, strict=True):
         message.hover()
         message.get_by_role("button", name="What to do with this message").click()
         expect(menu).to_have_text(offered)
@@ -168,6 +169,30 @@ def test_messages_are_deleted_on_both_screens(server: Server, enter: Enter) -> N
     page.reload()
     expect(page.locator("li.event")).to_have_count(3)
     expect(said(page)).to_have_count(0)
+
+
+def test_messages_are_answered_corrected_and_reacted_to_on_both_screens(server: Server, enter: Enter) -> None:
+    page, bob = ada(server, enter), owner(server, "Bob")
+    say(page, "/msg Bob tea at four")
+    expect(said(page)).to_have_count(1)
+    bob.skips_to(b"Ada (private): tea at four\n")
+    bob.say("/+ 👍 @Ada", "/msg Ada good")
+    expect(page.locator(".reactions button")).to_have_text(re.compile("👍 1"))
+    said(page).last.hover()
+    said(page).last.get_by_role("button", name="Reply").click()
+    say(page, "fine then")
+    expect(said(page).last.locator(".quote")).to_have_text(re.compile("Bob good"))
+    page.locator("#write").press("ArrowUp")
+    say(page, "fine, then")
+    expect(said(page).last).to_have_text(re.compile("fine, then edited$"))
+    bob.skips_to(b"fine, then")
+    said(page).nth(1).hover()
+    said(page).nth(1).get_by_role("button", name="What to do with this message").click()
+    page.get_by_role("button", name="Heart").click()
+    expect(page.locator(".reactions button")).to_have_count(2)
+    page.reload()
+    expect(page.locator(".reactions button")).to_have_count(2)
+    expect(said(page).last).to_have_text(re.compile("Bob good.*fine, then edited$", re.DOTALL))
 
 
 def test_what_came_while_the_page_was_away_is_shown_once(server: Server, enter: Enter) -> None:

@@ -318,6 +318,8 @@ def test_stored_private_messages_have_their_time_and_id() -> None:
     assert objects(render(Private("Bo", "one", bo, "idbo"))) == [first]
     waves = Entry("@Ann", 3, 0, 5.0, "Bo", "x.1", Said("one", Kind.ACTION))
     assert objects(render(Private("Bo", "one", waves, "idbo"))) == [first | {"kind": "action"}]
+    answer = replace(waves, tags="+reply=x.1")
+    assert objects(render(Private("Bo", "one", answer, "idbo"))) == [first | {"kind": "action", "re": "x.1"}]
 
 
 def test_the_redaction_of_a_private_message_names_both_people_and_the_message() -> None:

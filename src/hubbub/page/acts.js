@@ -26,10 +26,10 @@ export class Acts {
 
   // The acts that are offered on a message.
   on(room, entry) {
-    const said = SAID.has(entry.kind), kept = said && Boolean(entry.id), here = kept && !(room.isPrivate);
+    const said = SAID.has(entry.kind), kept = said && Boolean(entry.id), here = kept && !room.isPrivate, open = kept && room.open !== false;
     const own = kept && this.isOwn(room, entry), pins = here && this.rules(room, "pin"), pinned = room.pins.some(({ id }) => id === entry.id);
     return {
-      reply: here, react: here, copy: said, link: here, correct: here && own && this.isRecent(entry), remove: own || (here && this.rules(room, "redact")),
+      reply: open, react: open, copy: said, link: here, correct: open && own && this.isRecent(entry), remove: own || (here && this.rules(room, "redact")),
       pin: pins && !pinned, unpin: pins && pinned,
     };
   }

@@ -37,8 +37,7 @@ export function Line({ entry, nick, old, next, forMe }) {
 
 // Their signs are in the style sheet: they are no part of a text.
 function Tools({ entry }) {
-  const isPrivate = !entry.room || entry.room[0] === "@";
-  return html`<span class="tools">${!isPrivate && html`<button class="sign reply" data-act="reply" title="Reply" aria-label="Reply"></button>`}
+  return html`<span class="tools">${entry.id && html`<button class="sign reply" data-act="reply" title="Reply" aria-label="Reply"></button>`}
     <button class="sign more-acts" data-act="menu" title="More" aria-label="What to do with this message" aria-haspopup="dialog"></button></span>`;
 }
 

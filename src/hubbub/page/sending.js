@@ -25,7 +25,7 @@ export class Sending {
     Object.assign(item, { failed: "", tag, sent: false });
     if (talk && !talk.open) item.failed = DOUBT;
     else if (talk) {
-      const message = { type: "msg", to: talk.nick, text: item.text, label: item.label };
+      const message = { type: "msg", to: talk.nick, text: item.text, label: item.label, ...(item.re && { re: item.re }) };
       item.sent = !this.held && link.send(talk.user ? { ...message, user: talk.user } : message);
     } else if (rooms.get(item.room)?.joined) {
       item.sent = link.send({ type: "say", room: item.room, text: item.text, label: item.label, ...(item.re && { re: item.re }) });

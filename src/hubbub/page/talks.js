@@ -217,7 +217,7 @@ export const TOLD_IN_PRIVATE = {
     if (!talk) return;
     chat.sending.discard(item);
     chat.talks.recognise(talk, nick, user);
-    chat.keep(talk, chat.nick, item.text, more);
+    chat.keep(talk, chat.nick, item.text, { ...more, re: item.re });
     chat.changed();
   },
 };

@@ -31,8 +31,12 @@ def run(hub: Hub, session: Session, request: wire.Request) -> None:
 def _say(hub: Hub, session: Session, request: wire.Say) -> None:
     if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
         raise refusals.TEXT_TOO_LONG(limit=wire.MAX_TEXT)
-    tags = messages.reply_tag(request.re) if request.re else ""
-    messages.say(hub, session, request.text, request.room, label=request.label, tags=tags)
+    messages.say(hub, session, request.text, request.room, label=request.label, tags=_answering(request))
+
+
+def _answering(request: wire.Say | wire.Msg) -> str:
+    """Return the tag of a message that answers another one; "" if it answers none."""
+    return messages.reply_tag(request.re) if request.re else ""
 
 
 def _command(hub: Hub, session: Session, request: wire.ClientCommand) -> None:
@@ -54,7 +58,7 @@ def _leave(hub: Hub, session: Session, request: wire.Leave) -> None:
 def _msg(hub: Hub, session: Session, request: wire.Msg) -> None:
     if request.user:
         direct.check_present(hub, request.to, request.user)
-    direct.send_private(hub, session, request.to, request.text, label=request.label)
+    direct.send_private(hub, session, request.to, request.text, label=request.label, tags=_answering(request))
 
 
 def _redact(hub: Hub, session: Session, request: wire.Redact) -> None:

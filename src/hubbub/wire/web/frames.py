@@ -137,11 +137,15 @@ class Leave(Struct, tag="leave", tag_field="type"):
 
 
 class Msg(Struct, tag="msg", tag_field="type"):
-    """Send a private message to the user with a name; with `user`, only if that user has this id."""
+    """Send a private message to the user with a name; with `user`, only if that user has this id.
+
+    `re` is the id of the message that it answers.
+    """
 
     to: Name
     text: Text
     user: Name = ""
+    re: Name = ""
     label: Label = ""
 
 
@@ -414,6 +418,7 @@ def _private(event: Private) -> bytes:
     if event.entry and event.entry.seq:
         more |= _place(event.entry)
         more |= {} if event.entry.kind is Kind.MESSAGE else {"kind": event.entry.kind}
+        more |= _marks(event.entry.tags)
     return encode("private", nick=event.nick, text=event.text, **more)
 
 
