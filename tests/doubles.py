@@ -64,13 +64,16 @@ class Look:
             Kind.PIN: f"{entry.nick} ^ {text_in(entry)}",
             Kind.UNPIN: f"{entry.nick} -^ {text_in(entry)}",
             Kind.HAND: f"{entry.nick} hand {text_in(entry).partition(' ')[0]}",
+            Kind.POLL: f"{entry.nick} ? {text_in(entry)}",
+            Kind.VOTE: "",
+            Kind.POLL_CLOSED: f"{entry.nick} -? {entry.quote.text if entry.quote else ''}",
             Kind.BRAKE: f"brake {text_in(entry)}",
             Kind.TURN: f"{entry.nick} turn {text_in(entry).partition('!')[0]}",
             Kind.ROOM_RENAMED: f"{entry.nick} ~ {text_in(entry)}",
             Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{text_in(entry)}",
             Kind.REDACTED: f"{entry.nick} (gone)",
         }[entry.kind]
-        return self._line(entry.room, text)
+        return self._line(entry.room, text) if text else b""
 
     def encode_own(self, entry: Entry) -> bytes:
         return b""

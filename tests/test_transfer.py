@@ -172,7 +172,7 @@ def test_kind_of_a_newer_version_goes_through_either_log_as_it_is(
 ) -> None:
     place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
     file = tmp_path / "a.jsonl"
-    poll = {**ENTRY, "kind": "poll", "text": "tea?\n\tcoffee? ", "host": "~nc@1f2e.nc", "tags": "+a=b"}
+    poll = {**ENTRY, "kind": "raffle", "text": "tea?\n\tcoffee? ", "host": "~nc@1f2e.nc", "tags": "+a=b"}
     file.write_text("\n".join(['{"hubbub":"export","version":1}', json.dumps(poll)]) + "\n")
     assert imported(place, file) == "1 entry added."
     assert lines(exported(place, tmp_path / "b.jsonl")) == lines(file)

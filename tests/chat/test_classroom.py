@@ -14,7 +14,7 @@ from hubbub.model.entries import HandMoved, Kind, Said
 from hubbub.model.events import ForOperators, HistoryShown, Notice, Refusal, RoomEntered
 from hubbub.model.room.state import MAX_HANDS, RoomState
 from ops_room import ops, typed
-from records import text_in
+from records import entry_of, text_in
 
 
 def told(peer: Peer) -> list[str]:
@@ -128,6 +128,15 @@ def test_end_of_the_quiet_lowers_all_hands() -> None:
     assert list(state(house).hands.values()) == [True], "a turn stays until it is used"
     typed(house, bo, "tea")
     assert not state(house).hands
+
+
+def test_turn_of_somebody_who_has_gone_ends_when_another_one_takes_the_name() -> None:
+    made = RoomState("ops")
+    for number, (nick, kind, text) in enumerate(
+        [("Al", Kind.HAND, "up Al!~nc@a.nc"), ("Al", Kind.TURN, "Bo!~nc@a.nc"), ("Al", Kind.RENAME, "Bo")], 1
+    ):
+        made.apply(entry_of("ops", number, 0, 1.0, kind, nick, text, f"x.{number}", "~nc@a.nc"))
+    assert made.hands == {("bo", "~nc@a.nc"): False} and not made.rights
 
 
 @pytest.mark.parametrize("turn", [False, True])

@@ -108,7 +108,7 @@ def test_table_has_all_commands() -> None:
         "help nick who rooms join leave topic msg me re fix delete + - pin unpin pins history search since time quit "
         "op deop founder voice "
         "devoice kick ban unban mute unmute undo bans invite set rename oper register login password account stay "
-        "lock unlock hand hands next ask asked ok no quiet "
+        "lock unlock hand hands next ask asked ok no poll vote quiet "
         "guests unregister logout link mentions notify dnd bell ignore unignore".split()
     )
 

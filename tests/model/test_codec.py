@@ -23,6 +23,8 @@ from hubbub.model.entries import (
     ModesChanged,
     NickChanged,
     Pinned,
+    PollClosed,
+    Polled,
     Reacted,
     Redacted,
     RoomRenamed,
@@ -32,6 +34,7 @@ from hubbub.model.entries import (
     Unknown,
     Unpinned,
     Unreacted,
+    Voted,
     kind_of,
 )
 from hubbub.model.room import modes
@@ -65,8 +68,13 @@ STORED: list[tuple[Body, tuple[str, str, str]]] = [
     (TurnGiven("Bo!~nc@bo.nc"), ("turn", "Bo!~nc@bo.nc", "")),
     (Braked(60), ("brake", "60", "")),
     (Braked(0, "soon"), ("brake", "soon", "")),
+    (Polled("tea?", ("yes", "no")), ("poll", "tea? | yes | no", "")),
+    (Voted("x.1", 2, "abc"), ("vote", "x.1 2 abc", "")),
+    (PollClosed("x.1"), ("poll-end", "x.1", "")),
+    (Unknown("poll", "tea?"), ("poll", "tea?", "")),
+    (Unknown("vote", "x.1 two"), ("vote", "x.1 two", "")),
     (Erased(), ("gone", "", "")),
-    (Unknown("poll", "tea or coffee?"), ("poll", "tea or coffee?", "")),
+    (Unknown("raffle", "tea or coffee?"), ("raffle", "tea or coffee?", "")),
     (Ephemeral(), ("signal", "", "")),
     (Ephemeral("PRIVMSG", "VERSION 1"), ("signal", "PRIVMSG VERSION 1", "")),
 ]
@@ -136,7 +144,7 @@ _texts = st.lists(st.sampled_from([*"+-obvklX 9\n*;", "until=", "Bo", " ", "lost
 _texts = _texts.map("".join)
 
 
-@given(st.sampled_from([*Kind, "poll"]), _texts, _texts, st.sampled_from(["x.1", "x.1~0"]))
+@given(st.sampled_from([*Kind, "raffle"]), _texts, _texts, st.sampled_from(["x.1", "x.1~0"]))
 @example(Kind.LEAVE, "", "lost;bot", "x.1")
 @example(Kind.LEAVE, "", "lost;lost", "x.1")
 @example(Kind.LEAVE, "", ";lost", "x.1")
@@ -156,10 +164,14 @@ def test_entry_is_a_record_and_back() -> None:
 
 
 def test_kind_of_a_newer_version_is_kept_and_not_shown() -> None:
-    entry = entry_of("ops", 7, 5, 1.5, "poll", "Al", "tea or coffee?", "x.1")
+    entry = entry_of("ops", 7, 5, 1.5, "raffle", "Al", "tea or coffee?", "x.1")
     assert entry.kind is Kind.UNKNOWN and text_of(entry.body) == ""
-    assert record(entry)[4:7] == ("poll", "Al", "tea or coffee?")
+    assert record(entry)[4:7] == ("raffle", "Al", "tea or coffee?")
     assert shown_record(entry)[4:7] == ("unknown", "Al", "")
+
+
+def test_choice_of_a_vote_is_not_shown() -> None:
+    assert shown_record(entry_of("ops", 7, 5, 1.5, "vote", "Al", "x.1 2 abc", "x.2"))[4:7] == ("vote", "Al", "x.1")
 
 
 def test_brake_without_its_seconds_is_unknown() -> None:

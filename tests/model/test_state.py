@@ -300,7 +300,7 @@ def as_they_are(made: Rules) -> tuple[object, ...]:
     standing = {who: "".join(sorted(letters)) for who, letters in made.rights.items()}
     return (
         made.flags, made.key, made.limit, made.slow.seconds, made.lists, made.created, made.topic,
-        standing, list(made.hands.items()), made.flood, made.brake_ends,
+        standing, list(made.hands.items()), made.flood, made.brake_ends, list(made.polls.items()),
     )  # fmt: skip
 
 
@@ -334,6 +334,11 @@ ENTRIES = st.one_of(
     st.tuples(st.just(Kind.HAND), st.builds("{} {}".format, st.sampled_from(["up", "down", "spoken"]), WHO)),
     st.tuples(st.just(Kind.TURN), WHO),
     st.tuples(st.just(Kind.BRAKE), st.sampled_from(["0", "60", "x"])),
+    st.tuples(st.just(Kind.POLL), st.just("tea? | yes | no")),
+    st.tuples(
+        st.just(Kind.VOTE), st.builds("x.{} {} {:010}".format, st.integers(1, 12), st.integers(0, 3), st.integers(0, 2))
+    ),
+    st.tuples(st.just(Kind.POLL_CLOSED), st.builds("x.{}".format, st.integers(1, 12))),
 )
 
 

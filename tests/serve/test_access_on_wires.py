@@ -65,7 +65,7 @@ class Terminal(Person):
     # Commands are about the room in which one speaks.
     only_inside = (
         "read", "see modes", "see masks", "speak", "invite", "set topic", "set modes", "kick", "rename", "redact own",
-        "redact", "react", "pin", "raise hand",
+        "redact", "react", "pin", "raise hand", "vote", "poll",
     )  # fmt: skip
 
     def __init__(self, server: Place, name: str) -> None:
@@ -108,6 +108,12 @@ class Terminal(Person):
 
     def raise_hand(self, room: str) -> Answer:
         return self._here(room, "/hand", "Your hand is up")
+
+    def vote(self, room: str) -> Answer:
+        return self._here(room, "/vote 9", "The answers of that poll have the numbers")
+
+    def poll(self, room: str) -> Answer:
+        return self._here(room, "/poll tea? | yes", "Type a question and 2 to 10")
 
     def read(self, room: str) -> Answer:
         return self._here(room, "/history 1", r"^\[..:..\] ")
@@ -243,6 +249,12 @@ class Browser(Person):
     def raise_hand(self, room: str) -> Answer:
         return self._line(room, "/hand", "Your hand is up")
 
+    def vote(self, room: str) -> Answer:
+        return self._line(room, "/vote 9", "The answers of that poll have the numbers")
+
+    def poll(self, room: str) -> Answer:
+        return self._line(room, "/poll tea? | yes", "Type a question and 2 to 10")
+
     def react(self, room: str) -> Answer:
         return self._on_message(room, "react", reaction="👍")
 
@@ -259,7 +271,7 @@ class Browser(Person):
         return self._line("", f"/nick {self.name}", f"You are already {self.name}")
 
     # What a page shows of rooms that it is not in comes by requests; it speaks and commands in those that it is in.
-    only_inside = ("see modes", "see masks", "speak", "react", "pin", "raise hand")
+    only_inside = ("see modes", "see masks", "speak", "react", "pin", "raise hand", "vote", "poll")
 
 
 class IrcClient(Person):
@@ -343,6 +355,14 @@ class IrcClient(Person):
         _, told = self.ask(f"PRIVMSG #{room} :!hand", "NOTICE")
         return "Your hand is up" in told, told
 
+    def vote(self, room: str) -> Answer:
+        _, told = self.ask(f"PRIVMSG #{room} :!vote 9", "NOTICE")
+        return "The answers of that poll have the numbers" in told, told
+
+    def poll(self, room: str) -> Answer:
+        _, told = self.ask(f"PRIVMSG #{room} :!poll tea? | yes", "NOTICE")
+        return "Type a question and 2 to 10" in told, told
+
     def rename(self, room: str) -> Answer:
         yes, told = self.ask(f"RENAME #{room} #lobby", "FAIL")
         return yes and "CANNOT_RENAME" in told, told
@@ -353,7 +373,7 @@ class IrcClient(Person):
         return not no, told
 
     # Who is not in a channel is not given its history over IRC, and there is nothing to take a message back from.
-    only_inside = ("read", "redact", "redact own", "raise hand")
+    only_inside = ("read", "redact", "redact own", "raise hand", "vote", "poll")
 
 
 class Script(Person):
@@ -421,7 +441,11 @@ class Town:
         boss.joins(*(f"#{room}" for room in rooms))
         pal.joins(*(f"#{room}" for room in rooms))
         for room in rooms:
-            boss.say(f"TOPIC #{room} :topic", f"PRIVMSG #{room} :a word about{room}")
+            boss.say(
+                f"TOPIC #{room} :topic",
+                f"PRIVMSG #{room} :a word about{room}",
+                f"PRIVMSG #{room} :!poll tea? | yes | no",
+            )
             boss.say(f"MODE #{room} +bbb m:mut!*@* ban!*@* bgu!*@*")
         boss.sync()
         kinds = ("script",) if wire == "api" else tuple(NICKS)

@@ -115,3 +115,52 @@ async def test_everybody_reacts_to_announcements_over_irc() -> None:
         await tess.ask("MODE #class +L")
         (*_, refused) = await bo.ask(f"@+reply={said.tags['msgid']};+draft/react=y TAGMSG #class")
         assert refused.verb == "404"
+
+
+@virtual_time
+async def test_a_poll_at_a_terminal_and_over_irc() -> None:
+    async with irc_house() as house:
+        tess = await house.irc("Tess", join="#class")
+        ann, bo = await house.nc("Ann", join="class"), await house.irc("Bo", join="#class")
+        await tess.ask("PRIVMSG #class :!poll tea? | yes | no")
+        assert await ann.sync() == "*** Tess asks: tea? 1) yes 2) no (type /vote and a number) ***\n"
+        assert [one.params for one in told(await bo.sync(), "NOTICE")] == [
+            ("#class", "Tess asks: tea? 1) yes 2) no (type !vote and a number)")
+        ]
+        ann.say("/vote 1")
+        assert await ann.sync() == "*** tea? Your vote: yes ***\n"
+        assert [one.params[-1] for one in told(await bo.ask("PRIVMSG #class :!vote no"), "NOTICE")] == [
+            "tea? Your vote: no"
+        ]
+        assert [one.params for one in told(await tess.sync(), "NOTICE")][-1] == ("#class", "tea? yes 1, no 1")
+        await tess.ask("PRIVMSG #class :!poll close")
+        assert (await ann.sync()).endswith("*** Tess ends a poll: tea? yes 1, no 1 ***\n")
+        assert told(await bo.sync(), "NOTICE")[-1].params[-1] == "Tess ends a poll: tea? yes 1, no 1"
+
+
+async def test_a_poll_in_a_browser() -> None:
+    async with asking() as web:
+        tess, ann = await web.talk("Tess"), await web.talk("Ann")
+        for one in (tess, ann):
+            await one.say(type="join", room="class")
+            assert "polls" not in await one.sees("joined")
+        await tess.say(type="poll", room="class", question="tea?", answers=["yes", "no"], label="p1")
+        seen: list[dict[str, object]] = []
+        while not seen or seen[-1]["kind"] != "poll":
+            seen += (await ann.sees("entries"))["entries"]
+        poll = seen[-1]
+        assert (poll["question"], poll["answers"], poll["votes"]) == ("tea?", ["yes", "no"], [0, 0])
+        await ann.say(type="vote", room="class", id=poll["id"], choice=2, label="v1")
+        assert (await ann.sees("votes")) == {"type": "votes", "room": "class", "id": poll["id"], "votes": [0, 1]}
+        assert (await ann.sees("stored"))["label"] == "v1"
+        bo = await web.talk("Bo")
+        await bo.say(type="join", room="class")
+        while (joined := await bo.sees("joined"))["room"] != "class":
+            pass
+        assert [(one["votes"], one["mine"]) for one in joined["polls"]] == [([0, 1], 0)]
+        await ann.say(type="close", room="class", id=poll["id"], label="c1")
+        assert (await ann.sees("error"))["code"] == "not-yours"
+        await tess.say(type="close", room="class", id=poll["id"], label="c2")
+        while seen[-1]["kind"] != "poll-end":
+            seen += (await ann.sees("entries"))["entries"]
+        assert seen[-1]["quote"] == {"nick": "Tess", "text": "tea? yes 0, no 1"}

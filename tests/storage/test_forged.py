@@ -46,7 +46,7 @@ NASTY: tuple[Any, ...] = (
     *("\u202eevil", "x" * 5000, "e" + "\u0301" * 300, "\ufeff", ":x", "#lobby", "a!b@c", "server", "Аlice", "lobby"),
     *("+o Ann!~nc@ann.nc", "Ann", "Ann \x1b[2J", "-1", "b=\xff", 0, -1, 1, 7, 2**31, 2**63, 10**400, -(10**30), 0.5),
     *(1e308, -1e308, 4_102_444_800.0, None, True, [], {}, [[]], {"a": 1}, ["message", 1.0, "Bo", "hi", "x-1.1"]),
-    ["poll", 1.0, "Bo", "hi", "x-1.1"],
+    ["raffle", 1.0, "Bo", "hi", "x-1.1"],
 )
 LINE = ["message", STORED, "Bo", "hi", "x-1.1", "~nc@bo.nc", "+a=b"]
 PACK = {
@@ -268,12 +268,19 @@ def test_forged_entry_in_the_log_or_in_a_state_is_checked_like_an_import(
         (Kind.REDACT, "", None),
         (Kind.TOPIC, "x" * 1000, "x" * 390),
         (Kind.LEAVE, "x\r\ny", "xy"),
+        (Kind.POLL, "tea?\x1b[2J | yes | no", "tea? | yes | no"),
+        (Kind.POLL, "tea? | yes", None),
+        (Kind.POLL, f"tea? | {'x' * 600} | no", None),
+        (Kind.VOTE, "x-1.1 2 abcdefghij", "x-1.1 2 abcdefghij"),
+        (Kind.VOTE, "x-1.1 2 abc", None),
+        (Kind.VOTE, "x-1.1 two abcdefghij", None),
+        (Kind.POLL_CLOSED, "x-1.1", "x-1.1"),
         (Kind.EPHEMERAL, "", None),
         (Kind.MESSAGE, "\ttwo\nlines \x1b]0;t\x07", "\ttwo\nlines "),
         (Kind.MODE, "+" + "o" * 5000, None),
-        ("poll", "tea?\n\tcoffee? \x1b]0;t\x07", "tea?\n\tcoffee? "),
+        ("raffle", "tea?\n\tcoffee? \x1b]0;t\x07", "tea?\n\tcoffee? "),
         ("Non sense", "hi", None),
-        ("poll\n", "hi", None),
+        ("raffle\n", "hi", None),
     ],
 )
 def test_texts_of_each_kind(kind: str, text: str, kept: str | None) -> None:
@@ -332,7 +339,7 @@ def test_kind_of_a_newer_version_is_kept_as_it_was_stored(text: str, kind: str) 
 
 
 def test_batch_of_kinds_that_this_version_does_not_know_is_not_too_large_for_a_message() -> None:
-    said = [Entry("lobby", n, 0, STORED, "Bo", f"x-{n}", Unknown("poll", "x" * 50_000)) for n in range(40)]
+    said = [Entry("lobby", n, 0, STORED, "Bo", f"x-{n}", Unknown("raffle", "x" * 50_000)) for n in range(40)]
     assert len(encode(EntryBatch([packed(one, STORED) for one in cut(said, lambda one: None)]))) < 1 << 20
 
 

@@ -462,7 +462,7 @@ async def test_entry_of_a_kind_to_come_hides_no_other(start: Start) -> None:
     one = await start()
     ann = await one.enter("Ann")
     feed = one.broker.following.named("lobby")
-    lines = b'[["message",1.0,"Bo","known","i1"],["poll",1.0,"Bo","x","i2","",7],["message",1.0,"Bo","too","i3"]]'
+    lines = b'[["message",1.0,"Bo","known","i1"],["raffle",1.0,"Bo","x","i2","",7],["message",1.0,"Bo","too","i3"]]'
     number = await one.broker.link.publish(feed.subject, b'{"entries":' + lines + b',"after":1,"back":1}', {})
     await feed.reach(number)
     await ann.sees("Bo: known\nBo: too\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from hubbub.model.entries import (
     Body,
@@ -12,12 +13,15 @@ from hubbub.model.entries import (
     HandMoved,
     Kind,
     Pinned,
+    PollClosed,
+    Polled,
     Quote,
     Reacted,
     Said,
     TurnGiven,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.wire.irc.encoder import form_of
 
@@ -68,4 +72,10 @@ def test_pin_is_a_notice_and_a_turn_a_mode() -> None:
     told = "Too many messages came at once: for 60 s, only people chosen by the operators can speak here"
     assert lines(PLAIN, entry(Braked(60))) == [f"NOTICE #ops :{told}"]
     assert lines(PLAIN, entry(TurnGiven("Bo!~nc@bo.nc"))) == [f"{ANN} MODE #ops +v Bo"]
+    poll = "Ann asks: tea? 1) yes 2) no (type !vote and a number)"
+    assert lines(PLAIN, entry(Polled("tea?", ("yes", "no")))) == [f"NOTICE #ops :{poll}"]
+    assert lines(PLAIN, entry(Voted("x.1", 1, "abcdefghij"))) == []
+    assert lines(PLAIN, entry(PollClosed("x.1"))) == ["NOTICE #ops :Ann ends a poll"]
+    ended = structs.replace(entry(PollClosed("x.1")), quote=Quote("Ann", "tea? yes 1, no 0"))
+    assert lines(PLAIN, ended) == ["NOTICE #ops :Ann ends a poll: tea? yes 1, no 0"]
     assert Kind.PIN == entry(Pinned("x.1", "Bo: tea")).kind

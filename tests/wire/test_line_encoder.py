@@ -17,6 +17,8 @@ from hubbub.model.entries import (
     HandMoved,
     Kind,
     Pinned,
+    PollClosed,
+    Polled,
     Quote,
     Reacted,
     Redacted,
@@ -24,6 +26,7 @@ from hubbub.model.entries import (
     TurnGiven,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.model.events import (
     Acknowledged,
@@ -39,6 +42,8 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    OpenPoll,
+    PollCounted,
     Private,
     PrivateShown,
     QueryResult,
@@ -162,7 +167,7 @@ def test_day_is_that_of_the_clock_on_the_wall() -> None:
 
 
 def test_entry_that_no_terminal_shows_has_a_line_in_a_print_of_the_log() -> None:
-    gone, newer = entry(Kind.REDACTED, "", at=NOW), entry("poll", "tea?", at=NOW)
+    gone, newer = entry(Kind.REDACTED, "", at=NOW), entry("raffle", "tea?", at=NOW)
     assert RAW.encode(gone) == RAW.encode(newer) == b""
     assert stamped(gone, NOW, UTC).endswith("*** A message by Alice was deleted ***")
     assert stamped(newer, NOW, UTC).endswith("*** A newer version of hubbub wrote an entry here ***")
@@ -321,8 +326,22 @@ def test_acts_on_messages_are_lines() -> None:
     assert shown(Unpinned("x.1")) == "*** Al has taken a pin away ***\n"
     assert RAW.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", Braked(0))) == b"*** Everybody can speak here again ***\n"
     assert shown(TurnGiven("Bo!~nc@bo.nc")) == "*** Al lets Bo speak ***\n"
-    assert shown(HandMoved("up", "Al!~nc@al.nc")) == shown(Said("tea")) == ""
+    assert shown(HandMoved("up", "Al!~nc@al.nc")) == shown(Said("tea")) == shown(Voted("x.1", 1, "abcdefghij")) == ""
+    tea = Polled("tea?", ("yes", "no"))
+    assert shown(tea) == "*** Al asks: tea? 1) yes 2) no (type /vote and a number) ***\n"
+    assert shown(tea, tags="votes=abcdefghij.").endswith("2) no [yes 1, no 0] (type /vote and a number) ***\n")
+    assert shown(PollClosed("x.1")) == "*** Al ends a poll ***\n"
+    assert (
+        shown(PollClosed("x.1"), quote=Quote("Al", "tea? yes 1, no 0")) == "*** Al ends a poll: tea? yes 1, no 0 ***\n"
+    )
     assert RAW.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", Reacted("x.1", "👍"))) == b""
+
+
+def test_votes_are_told_to_the_author_of_a_poll() -> None:
+    counted = PollCounted("ops", "x.7", [1, 0], "tea? yes 1, no 0", True)
+    assert render(counted, "\n") == b"*** tea? yes 1, no 0 ***\n" and render(replace(counted, told=False), "\n") == b""
+    entered = RoomEntered("ops", 7, "", True, polls=[OpenPoll("x.7", "Al", "tea?", ("yes", "no"), [1, 0])])
+    assert render(entered, "\n") == b"*** Al asks: tea? 1) yes 2) no (type /vote and a number) ***\n"
 
 
 def test_reactions_are_told_with_names() -> None:

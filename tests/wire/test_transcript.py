@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from hubbub.model import reactions
-from hubbub.model.entries import Entry, Erased, Kind, Left, Quote, Said
+from hubbub.model.entries import Entry, Erased, Kind, Left, Polled, Quote, Said
 from hubbub.text.tags import EDITED, join
 from hubbub.wire.transcript import FORMS, Transcript
 
@@ -42,6 +42,11 @@ def test_plain_text() -> None:
         "[12:01] Zoë: looks:\n    if a < b:\n        go()\n    done (corrected)\n"
         "\n--- Wednesday, 25 November 2026 ---\n[12:00] * Bo: waves (corrected, 👍 1)\n[12:00] -ci-: built\n"
     )
+
+
+def test_polls_have_their_results() -> None:
+    poll = Entry("ops", 1, 0, NOON, "Ann", "x-1.1", Polled("tea?", ("yes", "no")), tags="votes=abcdefghij.;closed")
+    assert "[12:00] Ann asks: tea?\n    1 × yes\n    0 × no\n" in text_of("text", [poll])
 
 
 def test_markdown() -> None:

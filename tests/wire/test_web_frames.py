@@ -17,6 +17,8 @@ from hubbub.model.entries import (
     HandMoved,
     Kind,
     Pinned,
+    PollClosed,
+    Polled,
     Quote,
     Reacted,
     Redacted,
@@ -24,6 +26,7 @@ from hubbub.model.entries import (
     TurnGiven,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.model.events import (
     Acknowledged,
@@ -39,7 +42,9 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    OpenPoll,
     PinnedMessage,
+    PollCounted,
     Private,
     PrivateShown,
     QueryResult,
@@ -158,6 +163,9 @@ def test_every_request_takes_a_label() -> None:
             "words": "tea",
             "id": "x.1",
             "reaction": "👍",
+            "question": "tea?",
+            "answers": ["yes", "no"],
+            "choice": 1,
         }
         data = {"type": request.__struct_config__.tag, "label": label, **fields}
         got = parse(
@@ -363,11 +371,34 @@ def test_message_has_its_reactions_its_quote_and_whether_it_was_corrected() -> N
         (HandMoved("up", "Al!~nc@al.nc"), "raises a hand"),
         (HandMoved("waves", "Al!~nc@al.nc"), "waves"),
         (TurnGiven("Bo!~nc@bo.nc"), "lets Bo speak"),
+        (Polled("tea?", ("yes", "no")), "asks: tea? 1) yes 2) no"),
+        (PollClosed("x.1"), "has ended a poll"),
         (Braked(0), "(Everybody can speak here again)"),
     ],
 )
 def test_act_on_a_message_has_words(body: Body, words: str) -> None:
     assert json.loads(FORM.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", body)))["words"] == words
+
+
+def test_polls_have_counts_and_no_voters() -> None:
+    poll = Entry("ops", 7, 5, 1.0, "Al", "x.7", Polled("tea?", ("yes", "no")), tags="votes=abcdefghij.;closed")
+    shown = json.loads(FORM.encode(poll))
+    assert (shown["question"], shown["answers"], shown["votes"], shown["closed"]) == (
+        "tea?",
+        ["yes", "no"],
+        [1, 0],
+        True,
+    )
+    assert "abcdefghij" not in str(shown)
+    assert FORM.encode(Entry("ops", 7, 5, 1.0, "Al", "x.8", Voted("x.7", 1, "abcdefghij"))) == b""
+    counted = PollCounted("ops", "x.7", [1, 0], "tea? yes 1, no 0")
+    assert json.loads(payload(render(counted))) == {"type": "votes", "room": "ops", "id": "x.7", "votes": [1, 0]}
+    assert render(replace(counted, told=True)) == b""
+    entered = RoomEntered("ops", 7, "", False, polls=[OpenPoll("x.7", "Al", "tea?", ("yes", "no"), [1, 0], 1)])
+    (open_poll,) = json.loads(payload(render(entered)))["polls"]
+    assert open_poll == {
+        "id": "x.7", "nick": "Al", "question": "tea?", "answers": ["yes", "no"], "votes": [1, 0], "mine": 1
+    }  # fmt: skip
 
 
 def test_pins_of_a_room_are_in_the_frame_of_a_member() -> None:

@@ -32,7 +32,7 @@ from hubbub.model.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
-from hubbub.model.room.quotes import with_quotes
+from hubbub.model.room.quotes import with_quotes, with_results
 from hubbub.model.room.redactions import Redactions
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.model.viewer import Viewer
@@ -250,7 +250,7 @@ class Core:
         def show(result: LogPage | RoomList | BrokerError) -> None:
             if isinstance(result, LogPage):
                 entries = self.redactions.apply(without_secrets(result.entries))
-                result = replace(result, entries=with_quotes(entries))
+                result = replace(result, entries=with_results(with_quotes(entries), entries))
             done(result)
 
         if isinstance(query, Search):

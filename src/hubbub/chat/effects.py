@@ -11,6 +11,7 @@ from hubbub.chat.classroom.flood import Brakes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.notices.mentions import Mentions
+from hubbub.chat.notices.poll_notices import PollNotices
 from hubbub.chat.notices.reaction_notices import ReactionNotices
 from hubbub.chat.private.private_log import PrivateLog
 from hubbub.chat.rooms.delivery import NOBODY
@@ -33,6 +34,7 @@ from hubbub.model.entries import (
     Reacted,
     RoomRenamed,
     Said,
+    Voted,
 )
 from hubbub.text import refusals
 
@@ -60,6 +62,7 @@ class Effects:
         self._naming = naming
         self._remote = remote
         self._reaction_notices = ReactionNotices(core)
+        self._poll_notices = PollNotices(core)
         self._brakes = Brakes(core)
         core.pipeline.deliver, core.pipeline.undo = self.stored, self.undo
         rooms.advance = self.advance
@@ -164,6 +167,8 @@ class Effects:
             self._rooms.review_watchers(room, body)
         elif isinstance(body, Reacted):
             self._reaction_notices.note(room, entry, body)
+        elif isinstance(body, Voted):
+            self._poll_notices.note(room, body)
         elif isinstance(body, HandMoved):
             hands.tell_operators(self._core, room, entry, body)
         if isinstance(body, ModesChanged):

@@ -11,7 +11,7 @@ from hubbub.chat.session import Session, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import reactions
 from hubbub.model.access import Action
-from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Reacted, Redacted, Said, Unpinned, Unreacted
+from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Polled, Reacted, Redacted, Said, Unpinned, Unreacted
 from hubbub.model.queries import After, Around, Latest, LogPage
 from hubbub.model.room.state import pin_text
 from hubbub.text import refusals
@@ -53,7 +53,7 @@ def find(
     act: Callable[[Entry | None], None],
     refuse: Refuse,
 ) -> None:
-    """Read a message from the log, and call `act` with it as part of the session's present request.
+    """Read a message or a poll from the log, and call `act` with it as part of the session's present request.
 
     Args:
         hub: the hub.
@@ -70,7 +70,7 @@ def find(
         entries = page.entries if isinstance(page, LogPage) else ()
         session.label, before = label, session.label
         try:
-            act(_meant([one for one in entries if type(one.body) is Said], which, session))
+            act(_meant([one for one in entries if isinstance(one.body, Said | Polled)], which, session))
         except Refused as refusal:
             refuse(refusal)
         finally:
@@ -95,7 +95,8 @@ def _meant(said: list[Entry], which: Which, session: Session) -> Entry | None:
 
 
 def _there(entry: Entry | None) -> Entry:
-    if entry is None:
+    """Return a message that is there; a poll can only be deleted."""
+    if entry is None or type(entry.body) is not Said:
         raise refusals.NO_SUCH_MESSAGE()
     return entry
 
@@ -127,7 +128,8 @@ def redact(
     """
 
     def act(entry: Entry | None) -> None:
-        entry = _there(entry)
+        if entry is None:
+            raise refusals.NO_SUCH_MESSAGE()
         own = wrote(session, entry)
         if not isinstance(room, Conversation):
             said_why = hub.reason(session, room, reason)

@@ -400,6 +400,7 @@ class User(RoomMemory):
         "address",
         "asking",
         "away",
+        "came_as",
         "changing",
         "details",
         "former_id",
@@ -434,6 +435,7 @@ class User(RoomMemory):
         # The prefix of the ids of everything that the user publishes, in whichever session, and of nothing else.
         self.id_prefix = ""
         self.is_remote = is_remote
+        self.came_as = ""  # the mask with which it came
         self.present = False  # it has come, and has not left yet
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
         self.account: Account | None = None  # that it owns; None for a guest
@@ -508,6 +510,7 @@ class User(RoomMemory):
         self.screens += 1
         if self.screens == 1:
             self.host, self.id_prefix = self.host or session.host, session.id_prefix
+            self.came_as = self.mask
         else:
             session.id_prefix = f"{self.id_prefix}{self.screens:x}."
         session.host = self.host

@@ -54,6 +54,10 @@ class Action(StrEnum):
     REACT = "react"
     RAISE_HAND = "raise hand"
     ASK = "ask operators"  # a question that nobody else sees
+    POLL = "poll"
+    VOTE = "vote"
+    CLOSE_POLL = "close poll"  # of another user
+    CLOSE_OWN_POLL = "close own poll"
     PIN = "pin"
     RENAME = "rename"
     CHANGE_NAME = "change name"  # take another nick while being a member
@@ -302,6 +306,10 @@ def _may_take_back(viewer: Viewer, state: RoomState) -> Refused | None:
     return refusals.NOT_YOURS()
 
 
+def _may_close_polls(viewer: Viewer, state: RoomState) -> Refused | None:
+    return None if _is_operator(viewer, state) else refusals.NOT_YOURS_TO_CLOSE()
+
+
 def _keeps_no_name(viewer: Viewer, state: RoomState) -> Refused | None:
     """Refuse a change of name to a user who is banned or muted: the ban might not match the new name."""
     if viewer.operator or _rights(viewer, state) or not _is_silenced(viewer, state):
@@ -324,6 +332,10 @@ _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.REACT: (_is_inside, _may_react),
     Action.RAISE_HAND: (_is_inside, _is_not_muted),
     Action.ASK: (_is_inside, _is_not_muted),
+    Action.POLL: (_is_inside, _has_a_voice, _is_not_too_fast),
+    Action.VOTE: (_is_inside, _is_not_muted),
+    Action.CLOSE_POLL: (_is_inside, _may_close_polls),
+    Action.CLOSE_OWN_POLL: (_is_inside,),
     Action.PIN: (_is_inside, _rules_the_room),
     Action.RENAME: (_is_inside, _rules_the_room),
     Action.CHANGE_NAME: (_keeps_no_name,),

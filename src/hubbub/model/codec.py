@@ -11,6 +11,8 @@ Only this module knows that form: a kind, one text and the tags. The text depend
   the author with the beginning of the text.
 - a raised or lowered hand: `up`, `down` or `spoken`, a space and the user as `nick!host`; a turn to speak: the user.
 - a brake: the number of its seconds, 0 at its end.
+- a poll: the question and the answers, with ` | ` between them; a vote: the id of the poll, the number of the answer
+  and the voter; the end of a poll: its id.
 
 Every text is written again as it was read. A kind that this version does not know becomes Unknown.
 """
@@ -38,6 +40,8 @@ from hubbub.model.entries import (
     ModesChanged,
     NickChanged,
     Pinned,
+    PollClosed,
+    Polled,
     Reacted,
     Redacted,
     RoomRenamed,
@@ -47,6 +51,7 @@ from hubbub.model.entries import (
     Unknown,
     Unpinned,
     Unreacted,
+    Voted,
     kind_of,
 )
 from hubbub.model.room import modes
@@ -68,6 +73,7 @@ _Sourced = (
     | Unpinned
     | HandMoved
     | Braked
+    | PollClosed
 )
 
 
@@ -112,9 +118,14 @@ def entry_of(  # noqa: PLR0913 - the fields of a record
 
 
 def shown_record(entry: Entry) -> Record:
-    """Return an entry as users of the API and of exports see it: without hubbub's own tags and unknown kinds."""
+    """Return an entry as users of the API see it: without hubbub's own tags and unknown kinds.
+
+    Of a vote, only the poll is shown.
+    """
     body = entry.body
     kind, text = (body.style.value, body.text) if type(body) is Said else (kind_of(body).value, text_of(body))
+    if type(body) is Voted:
+        text = body.target
     tags = shown(entry.tags) if entry.tags else ""
     return Record(entry.room, entry.seq, entry.prev, entry.time, kind, entry.nick, text, entry.id, entry.host, tags)
 
@@ -152,6 +163,7 @@ def _pair(first: str, reason: str) -> str:
     return f"{first} {reason}" if reason else first
 
 
+_BAR = " | "  # between the parts of a poll
 _TEXTS: dict[type[Body], Callable[[Any], str]] = {
     Joined: lambda body: body.real_name,
     Left: lambda body: body.reason,
@@ -169,6 +181,9 @@ _TEXTS: dict[type[Body], Callable[[Any], str]] = {
     HandMoved: lambda body: _pair(body.step, body.who),
     TurnGiven: lambda body: body.who,
     Braked: lambda body: str(body.seconds),
+    Polled: lambda body: _BAR.join((body.question, *body.answers)),
+    Voted: lambda body: f"{body.target} {body.choice} {body.voter}",
+    PollClosed: lambda body: _pair(body.target, body.reason),
     Erased: lambda body: "",
     Unknown: lambda body: "",
     Ephemeral: lambda body: _pair(body.verb, body.text),
@@ -208,6 +223,18 @@ def _braked(text: str) -> Body:
         return Unknown(Kind.BRAKE, text)
     seconds = modes.number(text)
     return Braked(seconds, "" if str(seconds) == text else text)
+
+
+def _polled(text: str) -> Body:
+    question, *answers = text.split(_BAR)
+    return Polled(question, tuple(answers)) if answers else Unknown(Kind.POLL, text)
+
+
+def _voted(text: str) -> Body:
+    target, _, rest = text.partition(" ")
+    choice, _, voter = rest.partition(" ")
+    body = Voted(target, modes.number(choice), voter)
+    return body if text_of(body) == text else Unknown(Kind.VOTE, text)
 
 
 def _without_own(tags: str, own: Sequence[str]) -> str:
@@ -252,6 +279,9 @@ _BODIES: dict[str, Callable[[str], Body]] = {
     Kind.HAND: _two(HandMoved),
     Kind.TURN: TurnGiven,
     Kind.BRAKE: lambda text: _braked(text),
+    Kind.POLL: _polled,
+    Kind.VOTE: _voted,
+    Kind.POLL_CLOSED: _two(PollClosed),
     Kind.REDACTED: lambda text: Erased(),
     Kind.EPHEMERAL: lambda text: Ephemeral(*text.partition(" ")[::2]),
 }

@@ -35,6 +35,9 @@ class Kind(StrEnum):
     HAND = "hand"
     TURN = "turn"
     BRAKE = "brake"
+    POLL = "poll"
+    VOTE = "vote"
+    POLL_CLOSED = "poll-end"
     REDACTED = "gone"  # a message after its redaction
     UNKNOWN = "unknown"  # written by a newer version
     EPHEMERAL = "signal"  # not stored, such as a typing notice
@@ -209,6 +212,33 @@ class Braked(Body, frozen=True, gc=False):
     source: str = ""
 
 
+class Polled(Body, frozen=True, gc=False):
+    """A user asks the room a question with these answers to choose from; neither has " | " in it."""
+
+    question: str
+    answers: tuple[str, ...]
+
+
+class Voted(Body, frozen=True, gc=False):
+    """Somebody chose an answer of the poll with the id `target`.
+
+    `choice` is the number of the answer from 1 on, 0 to take the vote back. `voter` is the same for all votes of a
+    person in this poll, and says nothing about them elsewhere (chat/classroom/polls.py).
+    """
+
+    target: str
+    choice: int
+    voter: str
+
+
+class PollClosed(Body, frozen=True, gc=False):
+    """The poll with the id `target` takes no more votes."""
+
+    target: str
+    reason: str = ""
+    source: str = ""
+
+
 class RoomRenamed(Body, frozen=True, gc=False):
     """The room has the new name `to`."""
 
@@ -252,6 +282,9 @@ KINDS: dict[type[Body], Kind] = {
     HandMoved: Kind.HAND,
     TurnGiven: Kind.TURN,
     Braked: Kind.BRAKE,
+    Polled: Kind.POLL,
+    Voted: Kind.VOTE,
+    PollClosed: Kind.POLL_CLOSED,
     Erased: Kind.REDACTED,
     Unknown: Kind.UNKNOWN,
     Ephemeral: Kind.EPHEMERAL,
@@ -267,7 +300,7 @@ def kind_of(body: Body) -> Kind:
 
 
 class Quote(NamedTuple):
-    """The message that another one answers: the nick of its author, and its text."""
+    """The message that another one answers: the nick of its author, and its text; of a poll that ends, the result."""
 
     nick: str
     text: str

@@ -70,6 +70,17 @@ class PinnedMessage(Struct, frozen=True):
     by: str
 
 
+class OpenPoll(Struct, frozen=True):
+    """An open poll of a room; `mine` is the number of the answer that the session's user chose, 0 for none."""
+
+    id: str
+    nick: str
+    question: str
+    answers: Sequence[str]
+    votes: Sequence[int]  # for each answer
+    mine: int = 0
+
+
 class RoomEntered(_Event, frozen=True):
     """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before.
 
@@ -83,6 +94,7 @@ class RoomEntered(_Event, frozen=True):
     current: str = ""
     pins: Sequence[PinnedMessage] = ()  # the oldest first
     hands: Sequence[str] = ()  # the nicks of those who have raised a hand, the first one first
+    polls: Sequence[OpenPoll] = ()  # the oldest first
 
 
 class ReactionsAdded(_Event, frozen=True):
@@ -92,6 +104,19 @@ class ReactionsAdded(_Event, frozen=True):
     text: str
     reaction: str
     nicks: Sequence[str]
+
+
+class PollCounted(_Event, frozen=True):
+    """The poll with an id has these numbers of votes for its answers; `text` is the poll with them.
+
+    `told` says that the session's user is its author and is to be told so in words.
+    """
+
+    room: str
+    id: str
+    votes: Sequence[int]
+    text: str
+    told: bool = False
 
 
 class Mentioned(_Event, frozen=True):
@@ -311,6 +336,7 @@ Event = (
     | Acknowledged
     | RoomEntered
     | ReactionsAdded
+    | PollCounted
     | Mentioned
     | ForOperators
     | RoomExited

@@ -15,7 +15,7 @@ from hubbub.subcommands.history import check_known, opened_log, room_named
 from hubbub.subcommands.options import Sentence
 from hubbub.wire.transcript import Transcript
 
-PIECE = 1000  # messages that are read at a time
+PIECE = 1000  # entries that are read at a time
 
 
 def write_transcript(data: str | None, room: str, form: str, target: str) -> None:
@@ -49,7 +49,7 @@ def _pieces(store: Store, room: str, form: str) -> Iterator[bytes]:
     yield transcript.begin.encode()
     seq, more = 0, True
     while more:
-        page = store.answer(After(room, seq, LAST, PIECE, said=True, viewer=SYSTEM))
+        page = store.answer(After(room, seq, LAST, PIECE, viewer=SYSTEM))
         yield transcript.entries(with_quotes(page.entries)).encode("utf-8", "replace")
         more = page.more and bool(page.entries)
         seq = page.entries[-1].seq if page.entries else seq

@@ -14,9 +14,11 @@ KICKED = "kicked"  # on a kick: the id of the user
 QUIT = "quit"  # on a leave of all rooms at once
 EDITED = "edited"  # on a message that its author has corrected
 REACTIONS = "reactions"  # on a message: its reactions (model/reactions.py)
+VOTES = "votes"  # on a poll: its votes (model/polls.py)
+CLOSED = "closed"  # on a poll that takes no more votes
 CUT = "cut"  # where lines were joined to one, in logs older than `formatting.CUT`
 # hubbub's own: no client is shown them or can set them.
-OWN = frozenset({formatting.TAG, CUT, EDITED, KICKED, LOST, QUIT})
+OWN = frozenset({formatting.TAG, CLOSED, CUT, EDITED, KICKED, LOST, QUIT, VOTES})
 _REPLY = ("+reply", "+draft/reply")  # https://ircv3.net/specs/client-tags/reply, and its name when it was a draft
 REACT, UNREACT = "+draft/react", "+draft/unreact"  # https://ircv3.net/specs/client-tags/react
 

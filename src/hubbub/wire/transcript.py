@@ -1,6 +1,7 @@
 """A transcript of a room for people to read and keep: as HTML, Markdown or plain text, made piece by piece.
 
-It has the messages as they are in the log now: with corrections and reactions, and without deleted messages.
+It has the messages as they are in the log now: with corrections and reactions, and without deleted messages. Polls have
+their results.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from hashlib import sha256
 from html import escape
 from typing import NamedTuple
 
-from hubbub.model import reactions
-from hubbub.model.entries import Entry, Kind, Said
+from hubbub.model import polls, reactions
+from hubbub.model.entries import Entry, Kind, Polled, Said
 from hubbub.text.tags import EDITED
 
 _FENCE = re.compile(r"^[ \t]*```[^`\n]*$", re.MULTILINE)
@@ -70,12 +71,12 @@ class Transcript:
         self.end = self._form.end
 
     def entries(self, entries: Iterable[Entry]) -> str:
-        """Return the text of the messages among further entries, with a heading before each new day."""
+        """Return the text of the messages and polls among further entries, with a heading before each new day."""
         return "".join(self._lines(entries))
 
     def _lines(self, entries: Iterable[Entry]) -> Iterator[str]:
         for entry in entries:
-            if type(entry.body) is not Said:
+            if not isinstance(entry.body, Said | Polled):
                 continue
             time = datetime.fromtimestamp(entry.time, self._tz).astimezone(self._tz)
             if time.date() != self._day:
@@ -84,7 +85,10 @@ class Transcript:
             yield self._form.message(_message(entry, entry.body, time))
 
 
-def _message(entry: Entry, body: Said, time: datetime) -> _Message:
+def _message(entry: Entry, body: Said | Polled, time: datetime) -> _Message:
+    if isinstance(body, Polled):
+        lines = [f"{number} × {answer}" for answer, number in zip(body.answers, polls.counts(entry, body), strict=True)]
+        return _Message(time, f"{entry.nick} asks", [(False, "\n".join((body.question, *lines)))], "")
     author = {Kind.ACTION: f"* {entry.nick}", Kind.NOTICE: f"-{entry.nick}-"}.get(body.style, entry.nick)
     if entry.quote:
         author += f" (re {entry.quote.nick})"

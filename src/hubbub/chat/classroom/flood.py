@@ -8,7 +8,7 @@ from functools import partial
 
 from hubbub.chat.core import Core
 from hubbub.chat.session import Posting, Room
-from hubbub.model.entries import Braked, Draft, Edited, Entry, Said
+from hubbub.model.entries import Braked, Draft, Edited, Entry, Polled, Said
 from hubbub.text.names import key_of
 
 WINDOW = 10.0  # seconds in which messages are counted
@@ -25,10 +25,10 @@ class Brakes:
         self._times: dict[str, deque[float]] = {}
 
     def note(self, room: Room, entries: Sequence[Entry], postings: Sequence[Posting | None]) -> None:
-        """Count the stored messages of a room and their corrections, and let it rest if there were too many."""
+        """Count the stored messages of a room, with corrections and polls, and let it rest if there were too many."""
         for entry, posting in zip(entries, postings, strict=True):
             rights = room.state.rights.get((key_of(entry.nick), entry.host), "")
-            if type(entry.body) in (Said, Edited) and "o" not in rights:
+            if type(entry.body) in (Said, Edited, Polled) and "o" not in rights:
                 self._count(room, entry, posting is not None)
 
     def _count(self, room: Room, entry: Entry, own: bool) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.classroom import classroom
+from hubbub.chat.classroom import ballots, classroom, polls
 from hubbub.chat.commands.moderation import SlashCommand, change_modes
-from hubbub.model.entries import ModeChange
+from hubbub.model.entries import Entry, ModeChange, Polled
 from hubbub.model.events import Notice
+from hubbub.model.polls import question, tally
 from hubbub.text import refusals
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Session
+    from hubbub.chat.session import Room, Session
 
 GROUP = "classes"
 
@@ -60,6 +62,57 @@ def _close(publish: bool, hub: Hub, session: Session, number: str) -> None:
     classroom.close(hub, session, hub.rooms.of(session), int(number), publish)
 
 
+def _poll(hub: Hub, session: Session, argument: str) -> None:
+    room = hub.rooms.of(session)
+    act, _, number = argument.lower().partition(" ")
+    if not argument:
+        hub.reply(session, Notice(tuple(_open_polls(session, room)) or ("No poll is open here",)))
+    elif act in _ACTS and (not number or _is_number(number)):
+        _ACTS[act](hub, session, room, polls.find(room, int(number or 0)))
+    else:
+        asked, *answers = argument.split("|")
+        polls.open_poll(hub, session, room, asked, answers)
+
+
+_ACTS = {"close": polls.close_poll, "delete": polls.delete_poll}
+
+
+def _open_polls(session: Session, room: Room) -> Iterator[str]:
+    for number, one in enumerate(ballots.listed(session, room), 1):
+        mine = f" (your vote: {one.answers[one.mine - 1]})" if one.mine else ""
+        answers = [f"{place}) {answer}" for place, answer in enumerate(one.answers, 1)]
+        yield f"{number}. {question(one.question)} {tally(answers, one.votes)}{mine}"
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
+
+
+def _vote(hub: Hub, session: Session, argument: str) -> None:
+    room = hub.rooms.of(session)
+    poll = polls.find(room)
+    choice = _choice(poll, argument)
+    answer, _, number = argument.rpartition(" ")
+    if choice is None and answer and _is_number(number):
+        poll = polls.find(room, int(number))
+        choice = _choice(poll, answer)
+    if choice is None:
+        raise refusals.ARGUMENT_INVALID(synopsis="/vote N [POLL]")
+    chosen = polls.vote(hub, session, room, poll, choice)
+    assert isinstance(poll.body, Polled)
+    told = f"Your vote: {chosen}" if chosen else "You have no vote"
+    hub.reply(session, Notice((f"{question(poll.body.question)} {told}",)))
+
+
+def _choice(poll: Entry, text: str) -> int | None:
+    """Return the number of the answer that a text names by its number or its words; None if it names none."""
+    assert isinstance(poll.body, Polled)
+    if _is_number(text):
+        return int(text)
+    folded = [answer.casefold() for answer in poll.body.answers]
+    return folded.index(text.casefold()) + 1 if text.casefold() in folded else None
+
+
 ROWS = (
     SlashCommand("hand", "[down]", "Raise your hand to speak, or lower it.", _hand, GROUP),
     SlashCommand("hands", "", "List the raised hands, the first one first.", _hands, GROUP),
@@ -68,5 +121,9 @@ ROWS = (
     SlashCommand("asked", "", "List the open questions, with their numbers.", _asked, GROUP),
     SlashCommand("ok", "N", "Let question N through (operators).", partial(_close, True), GROUP),
     SlashCommand("no", "N", "Drop question N (operators).", partial(_close, False), GROUP),
+    SlashCommand(
+        "poll", "[QUESTION | ANSWER | ANSWER]", "Ask the room; without a question, list the open polls.", _poll, GROUP
+    ),
+    SlashCommand("vote", "N [POLL]", "Choose answer N of the newest poll; 0 takes your vote back.", _vote, GROUP),
     SlashCommand("quiet", "on|off", "Let people speak only in turn, or all again (operators).", _quiet, GROUP),
 )

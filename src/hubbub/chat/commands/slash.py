@@ -302,6 +302,7 @@ LONG = frozenset(
         "msg",
         "me",
         "ask",
+        "poll",
         "history",
         "search",
         "since",

@@ -11,12 +11,12 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from hubbub.model import ids
 from hubbub.model.client import ByteSink, Encoder, Send
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Entry, Kicked, Left, ModesChanged, Redacted, RoomRenamed, Said
+from hubbub.model.entries import Entry, Kicked, Left, ModesChanged, PollClosed, Redacted, RoomRenamed, Said
 from hubbub.model.events import PinnedMessage
 from hubbub.model.queries import OpenedRoom
 from hubbub.model.room.absent import Absence, Key, absences, departed
 from hubbub.model.room.modes import without_secrets
-from hubbub.model.room.quotes import with_quotes
+from hubbub.model.room.quotes import with_quotes, with_results
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import Principal
 from hubbub.text.names import key_of
@@ -226,6 +226,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
             if type(body) is Said:
                 self.latest.append(entry)
                 continue
+            poll = self.state.polls.get(target_of(body))
             self.state.apply(entry)
             if host := departed(entry):
                 self.departed.pop(host, None)
@@ -235,14 +236,21 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
             if type(body) is Left:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif target_of(body):
-                self._overlay(entry)
+                self._overlay(entry, poll.seq if poll else 0)
+            if type(body) is PollClosed:
+                batch.entries = with_results(batch.entries, self.state.closed_polls)
         return batch
 
-    def _overlay(self, by: Entry) -> None:
-        """Change messages in everything that the room holds in memory, as a later entry says."""
+    def _overlay(self, by: Entry, since: int) -> None:
+        """Change messages in everything that the room holds in memory, as a later entry says.
+
+        `since` is the number of the first entry that it may change, as far as that is known.
+        """
         shown = (overlaid(one, by) for one in self.latest)
         self.latest = deque((one for one in shown if type(one.body) is Said), self.latest.maxlen)
         for batch in reversed(self.recent_batches.values()):
+            if batch.end.seq < since:
+                return
             # Only the text of a redacted message may be in several entries.
             if batch.overlay(by) and type(by.body) is not Redacted:
                 return

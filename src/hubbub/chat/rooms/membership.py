@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
+from hubbub.chat.classroom import ballots
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.loaded_room import CommittedBatch, Cursor
@@ -507,4 +508,6 @@ class Rooms:
 
 def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
     current = "" if session.current == room.id else session.current_name
-    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised)
+    return RoomEntered(
+        room.name, seq, room.topic, first, current, room.pins, room.raised, ballots.listed(session, room)
+    )

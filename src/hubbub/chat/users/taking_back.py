@@ -15,7 +15,7 @@ from hubbub.chat.session import Posting
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of
-from hubbub.model.entries import Draft, Redacted, Said
+from hubbub.model.entries import Draft, Polled, Redacted, Said
 from hubbub.model.ids import redaction_for
 from hubbub.model.queries import LAST, After, AllRooms, LogPage, RoomList
 from hubbub.model.viewer import SYSTEM
@@ -89,7 +89,7 @@ class TakingBack:
         self._next_room()
 
     def _read(self, room: str, seq: int) -> None:
-        query = After(room, seq, LAST, PAGE, said=True, viewer=SYSTEM)
+        query = After(room, seq, LAST, PAGE, viewer=SYSTEM)
         self._core.read(query, partial(self._redact, room))
 
     def _redact(self, room: str, page: LogPage | BrokerError) -> None:
@@ -98,7 +98,7 @@ class TakingBack:
             return
         account, postings = self._account, []
         for entry in page.entries:
-            if type(entry.body) is Said and entry.host == account.host:
+            if isinstance(entry.body, Said | Polled) and entry.host == account.host:
                 id = redaction_for(account.id, entry.seq)
                 body = Redacted(entry.id)
                 postings.append(Posting(Draft(room, account.name, body, id, account.host, room_id=entry.room_id)))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from hubbub.model.entries import Entry, Quote, Reacted, Said, Unreacted
+from hubbub.model import polls
+from hubbub.model.entries import Entry, PollClosed, Polled, Quote, Reacted, Said, Unreacted
 from hubbub.text.tags import reply_to
 
 
@@ -31,6 +32,17 @@ def with_quotes(entries: Sequence[Entry], before: Iterable[Entry] = ()) -> Seque
         if type(one.body) is Said and one.id in wanted
     }
     return [_with_quote(entry, found) for entry in entries]
+
+
+def with_results(entries: Sequence[Entry], closed: Iterable[Entry]) -> Sequence[Entry]:
+    """Return entries in which the end of each poll has the result as its quote, as far as the poll is in `closed`."""
+    if not any(isinstance(entry.body, PollClosed) for entry in entries):
+        return entries
+    found = {one.id: Quote(one.nick, polls.result(one, one.body)) for one in closed if isinstance(one.body, Polled)}
+    return [
+        replace(entry, quote=found.get(entry.body.target)) if isinstance(entry.body, PollClosed) else entry
+        for entry in entries
+    ]
 
 
 def _with_quote(entry: Entry, found: Mapping[str, Quote]) -> Entry:

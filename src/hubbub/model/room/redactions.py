@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hubbub.model.entries import Edited, Entry, Redacted
+from hubbub.model.entries import Edited, Entry, PollClosed, Redacted
 from hubbub.model.room.state import erased, overlaid, quoted_by, target_of
 
 REMEMBERED = 10_000  # entries: more than are changed while an answer from the log waits for a slow reader
@@ -29,7 +29,7 @@ class Redactions:
         elif type(by.body) is Edited:
             known = [one for one in known if type(one.body) is not Edited]
         elif len(known) > REACTIONS:
-            known = [one for one in known if type(one.body) in (Edited, Redacted)]
+            known = [one for one in known if type(one.body) in (Edited, Redacted, PollClosed)]
         self._changes[target] = [*known, by]
         self._count += len(known) + 1
         while self._count > REMEMBERED:

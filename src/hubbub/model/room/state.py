@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model import reactions
+from hubbub.model import polls, reactions
 from hubbub.model.account import is_account
 from hubbub.model.entries import (
     Body,
@@ -32,6 +32,8 @@ from hubbub.model.entries import (
     ModesChanged,
     NickChanged,
     Pinned,
+    PollClosed,
+    Polled,
     Reacted,
     Redacted,
     RoomRenamed,
@@ -40,6 +42,7 @@ from hubbub.model.entries import (
     TurnGiven,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.model.room import keys, modes
 from hubbub.model.room.mask_lists import LISTS, MaskLists
@@ -55,6 +58,7 @@ from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 MAX_PINS = 10  # messages that are pinned to a room; beyond it the oldest is dropped
 MAX_REDACTED = 100  # newest redacted messages that a room remembers: a late pin of one of them has no effect
 MAX_HANDS = 200  # raised hands and turns to speak in a room; beyond it a hand stays down
+MAX_POLLS = 5  # open polls of a room; beyond it the oldest is dropped
 MAX_BRAKE = 3600  # longest time that a room rests, in seconds
 MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
 # Bounds of a list of masks. The hub refuses a mask before (text/bounds.py), so that only other programs can reach them.
@@ -66,7 +70,7 @@ PARAM_CHARS = 256  # characters of a parameter: no client can set a longer one
 # --- the effect of entries on earlier ones ----------------------------------------------------------------------------
 
 
-_CHANGING = (Redacted, Edited, Reacted, Unreacted)
+_CHANGING = (Redacted, Edited, Reacted, Unreacted, Voted, PollClosed)
 _QUOTING = (Edited, Pinned)  # have a text of the message that they are about
 
 
@@ -80,7 +84,11 @@ def overlaid(entry: Entry, by: Entry) -> Entry:
     body, target = by.body, target_of(by.body)
     if type(body) is Redacted:
         return _without_text_of(entry, target)
-    if not target or entry.id != target or type(entry.body) is not Said:
+    if not target or entry.id != target:
+        return entry
+    if isinstance(entry.body, Polled) and isinstance(body, Voted | PollClosed):
+        return polls.after(entry, entry.body, body)
+    if type(entry.body) is not Said:
         return entry
     match body:
         case Edited():
@@ -90,13 +98,14 @@ def overlaid(entry: Entry, by: Entry) -> Entry:
             return replace(entry, body=replace(entry.body, text=body.text), tags=join(own, codes))
         case Reacted():
             return replace(entry, tags=reactions.add(entry.tags, body.reaction, by.nick))
-    assert isinstance(body, Unreacted)
-    return replace(entry, tags=reactions.remove(entry.tags, body.reaction, by.nick))
+        case Unreacted():
+            return replace(entry, tags=reactions.remove(entry.tags, body.reaction, by.nick))
+    return entry
 
 
 def erased(entry: Entry) -> Entry:
     """Return an entry without its text and tags; the same one if its kind has no text of a message."""
-    if type(entry.body) is Said or isinstance(entry.body, _QUOTING):
+    if type(entry.body) is Said or isinstance(entry.body, (*_QUOTING, Polled)):
         return replace(entry, body=Erased(), tags="", quote=None)
     return entry
 
@@ -144,7 +153,7 @@ def pin_text(nick: str, text: str) -> str:
 
 Holder = tuple[str, str]  # under which a user's rights are remembered: the folded nick, and the host
 # A part of the state: a mode letter with its subject, "join", "topic" or "brake" with "", "pin" with the id of a
-# message, or "hand" with a holder.
+# message, "poll" with the id of a poll, or "hand" with a holder.
 Part = tuple[str, str]
 _JOIN, _TOPIC, _BRAKE = ("join", ""), ("topic", ""), ("brake", "")
 
@@ -160,8 +169,9 @@ class RoomState:
     """
 
     __slots__ = (
-        "_made", "_opener", "_sources", "brake_ends", "created", "flags", "flood", "hands", "id", "key", "known_key",
-        "limit", "lists", "members", "name", "pins", "redacted", "rights", "slow", "status", "topic", "touched",
+        "_made", "_opener", "_sources", "brake_ends", "closed_polls", "created", "flags", "flood", "hands", "id", "key",
+        "known_key", "limit", "lists", "members", "name", "pins", "polls", "redacted", "rights", "slow", "status",
+        "topic", "touched",
     )  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[Entry] = (), id: str = "") -> None:
@@ -181,6 +191,9 @@ class RoomState:
         self.pins: dict[str, Pin] = {}  # by the ids of the messages, the oldest first
         # The newest messages that were redacted, in this process: a pin may have been made before and be stored after.
         self.redacted: deque[str] = deque(maxlen=MAX_REDACTED)
+        self.polls: dict[str, Entry] = {}  # the open ones with their votes, by their ids, the oldest first
+        # The newest polls that were closed, in this process: their ends are shown with the results.
+        self.closed_polls: deque[Entry] = deque(maxlen=MAX_POLLS)
         self.rights: dict[Holder, str] = {}  # letters of PREFIXES
         # Those who have raised a hand, the first one first; true for those who have a turn to speak instead.
         self.hands: dict[Holder, bool] = {}
@@ -221,7 +234,7 @@ class RoomState:
             self.flags.discard("n")
         if self.name != LOBBY:
             self._opener = key_of(entry.nick), entry.host
-            self.rights[self._opener] = "o"
+            self.rights[self._opener] = "o" + self.rights.get(self._opener, "").replace("o", "")
             for member in self.members:
                 if (member.nick, member.host) == (entry.nick, entry.host):
                     self.status[member] = "o"
@@ -239,6 +252,8 @@ class RoomState:
     def _nick_changed(self, entry: Entry, body: NickChanged) -> bool:
         """Move the rights of a renamed user to the new name."""
         before, now = (key_of(entry.nick), entry.host), (key_of(body.nick), entry.host)
+        if before != now:  # a hand or turn under the new name is that of somebody who has gone
+            self._lower(now)
         ended = before != now and self._end_rights(entry, now)
         moved = letters = self.rights.pop(before, "")
         had = self.rights.get(now, "")
@@ -270,7 +285,7 @@ class RoomState:
 
     def _redacted(self, entry: Entry, body: Redacted) -> bool:
         self.redacted.append(body.target)
-        return self._unpin(body.target)
+        return self._unpin(body.target) or self._end_poll(body.target)
 
     def _unpin(self, target: str) -> bool:
         self._drop(_pin(target))
@@ -286,6 +301,32 @@ class RoomState:
         self.pins[body.target] = pin._replace(text=text)
         self._keep(_pin(body.target), replace(made, body=Pinned(body.target, text)), None)
         return True
+
+    def _polled(self, entry: Entry, body: Polled) -> bool:
+        if polls.is_closed(entry):  # the log of a storage that changes entries in place
+            return False
+        self.polls[entry.id] = entry
+        self._keep(_poll(entry.id), entry, None)
+        while len(self.polls) > MAX_POLLS:
+            self._end_poll(next(iter(self.polls)))
+        return True
+
+    def _voted(self, entry: Entry, body: Voted) -> bool:
+        before = self.polls.get(body.target)
+        if before is None or (now := overlaid(before, entry)) is before:
+            return False
+        self.polls[body.target] = now
+        self._keep(_poll(body.target), now, None)
+        return True
+
+    def _poll_closed(self, entry: Entry, body: PollClosed) -> bool:
+        if poll := self.polls.get(body.target):
+            self.closed_polls.append(poll)
+        return self._end_poll(body.target)
+
+    def _end_poll(self, id: str) -> bool:
+        self._drop(_poll(id))
+        return self.polls.pop(id, None) is not None
 
     def _hand_moved(self, entry: Entry, body: HandMoved) -> bool:
         holder = _holder_of(body.who)
@@ -342,10 +383,7 @@ class RoomState:
             return False
         made, _ = self._made[self._sources[_hand(before)]]
         body = made.body
-        if before != now:
-            self.hands.pop(now, None)
-            self._drop(_hand(now))
-            self._drop(_hand(before))
+        self._drop(_hand(before))
         self.hands = {now if one == before else one: turn for one, turn in self.hands.items()}
         moved = HandMoved(body.step, who) if isinstance(body, HandMoved) else TurnGiven(who)
         self._keep(_hand(now), replace(made, body=moved), None)
@@ -435,6 +473,9 @@ class RoomState:
         RoomRenamed: _room_renamed,
         Pinned: _pinned,
         Unpinned: _unpinned,
+        Polled: _polled,
+        Voted: _voted,
+        PollClosed: _poll_closed,
         Redacted: _redacted,
         Edited: _edited,
     }
@@ -614,7 +655,7 @@ def _reduced(entry: Entry, parts: Mapping[Part, ModeChange | None]) -> Entry:
     body, changes = entry.body, [change for change in parts.values() if change]
     if changes and not (isinstance(body, ModesChanged) and body.changes == tuple(changes)):
         body = ModesChanged(tuple(changes), body.until if isinstance(body, ModesChanged) else 0.0)
-    return replace(entry, body=body, tags=entry.tags if isinstance(body, TopicSet) else "")
+    return replace(entry, body=body, tags=entry.tags if isinstance(body, TopicSet | Polled) else "")
 
 
 def _holder_of(mask: str) -> Holder:
@@ -624,6 +665,10 @@ def _holder_of(mask: str) -> Holder:
 
 def _pin(target: str) -> Part:
     return "pin", target
+
+
+def _poll(id: str) -> Part:
+    return "poll", id
 
 
 def _hand(holder: Holder) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hubbub.model import ids
+from hubbub.model import ids, polls
 from hubbub.model.entries import Edited, Entry, Ephemeral, Joined, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import (
     Acknowledged,
@@ -18,6 +18,7 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    PollCounted,
     Private,
     PrivateShown,
     QueryResult,
@@ -30,7 +31,7 @@ from hubbub.model.events import (
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import channels, history, metadata
 from hubbub.wire.irc import lines as wire
-from hubbub.wire.irc.encoder import RENAMING, channel
+from hubbub.wire.irc.encoder import RENAMING, VOTING, channel
 from hubbub.wire.irc.numerics import REFUSALS, TEXTS
 
 
@@ -43,6 +44,9 @@ def _joined(client: IrcClient, event: RoomEntered, again: bool = False) -> None:
     client.emit(*client.form.lines(entry), *channels.greeting(client, room), *metadata.greeting(client, room))
     for pin in event.pins:
         client.emit(client.line("NOTICE", channel(room.name), f"Pinned: {pin.text}"))
+    for poll in event.polls:
+        told = f"{poll.nick} asks: {polls.ballot(poll)} ({VOTING})"
+        client.emit(client.line("NOTICE", channel(room.name), told))
     if not again:
         metadata.announce(client, room)
     if client.user:
@@ -143,6 +147,9 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     LoggedIn: _logged_in,
     Missed: lambda client, event: None,
     ReactionsAdded: lambda client, event: None,
+    PollCounted: lambda client, event: (
+        client.emit(client.line("NOTICE", channel(event.room), event.text)) if event.told else None
+    ),
     Mentioned: lambda client, event: None,  # clients find their own highlights
     ForOperators: lambda client, event: client.emit(client.line("NOTICE", channel(event.room), event.text)),
     QueryResult: lambda client, event: None,

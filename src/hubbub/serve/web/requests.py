@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from hubbub.chat import messages
+from hubbub.chat.classroom import polls
 from hubbub.chat.commands import moderation, slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
@@ -93,6 +94,23 @@ def _pin(hub: Hub, session: Session, request: wire.PinMessage) -> None:
             messages.unpin(hub, session, room, request.id)
 
 
+def _open_poll(hub: Hub, session: Session, request: wire.OpenPollRequest) -> None:
+    with _labelled(session, request.label):
+        polls.open_poll(hub, session, hub.rooms.of(session, request.room), request.question, request.answers)
+
+
+def _vote(hub: Hub, session: Session, request: wire.Vote) -> None:
+    room = hub.rooms.of(session, request.room)
+    with _labelled(session, request.label):
+        polls.vote(hub, session, room, polls.find(room, id=request.id), request.choice)
+
+
+def _end_poll(hub: Hub, session: Session, request: wire.EndPoll) -> None:
+    room = hub.rooms.of(session, request.room)
+    with _labelled(session, request.label):
+        polls.close_poll(hub, session, room, polls.find(room, id=request.id))
+
+
 def _refuser(hub: Hub, session: Session, label: str) -> Callable[[Refused], None]:
     return lambda refusal: hub.refuse(session, refusal, label)
 
@@ -163,6 +181,9 @@ _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.Correct: _correct,
     wire.React: _react,
     wire.PinMessage: _pin,
+    wire.OpenPollRequest: _open_poll,
+    wire.Vote: _vote,
+    wire.EndPoll: _end_poll,
     wire.History: _history,
     wire.Find: _find,
     wire.AskMentions: _mentions,

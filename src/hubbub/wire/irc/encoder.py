@@ -10,6 +10,7 @@ from typing import Any
 import regex
 from msgspec.structs import replace
 
+from hubbub.model import polls
 from hubbub.model.account import is_account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import (
@@ -27,6 +28,8 @@ from hubbub.model.entries import (
     ModesChanged,
     NickChanged,
     Pinned,
+    PollClosed,
+    Polled,
     Reacted,
     Redacted,
     RoomRenamed,
@@ -36,6 +39,7 @@ from hubbub.model.entries import (
     Unknown,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.model.room.modes import PREFIXES, rest, write
 from hubbub.text import formatting
@@ -46,6 +50,7 @@ from hubbub.wire.irc.lines import MAX_LINE, line, tag_text
 FOREIGN = "~unknown@hubbub"  # of entries from before hosts were stored
 CLOSED = "Connection closed"  # reason of a quit without another one
 MULTILINE = "draft/multiline"
+VOTING = "type !vote and a number"
 # The capabilities that change how entries are encoded.
 REDACTION = "draft/message-redaction"
 RENAMING = "draft/channel-rename"
@@ -354,6 +359,16 @@ _OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
     Unpinned: lambda form, entry, body: line("", "NOTICE", channel(entry.room), f"{entry.nick} has taken a pin away"),
     HandMoved: lambda form, entry, body: _voice(entry, "-v", body.who) if body.step == "spoken" else b"",
     Braked: lambda form, entry, body: line("", "NOTICE", channel(entry.room), rest(body.seconds)),
+    Polled: lambda form, entry, body: line(
+        "", "NOTICE", channel(entry.room), f"{entry.nick} asks: {polls.ballot(body)} ({VOTING})"
+    ),
+    Voted: lambda form, entry, body: b"",
+    PollClosed: lambda form, entry, body: line(
+        "",
+        "NOTICE",
+        channel(entry.room),
+        f"{entry.nick} ends a poll" + (f": {entry.quote.text}" if entry.quote else ""),
+    ),
     TurnGiven: lambda form, entry, body: _voice(entry, "+v", body.who),
     RoomRenamed: IrcEncoder._move,
     Erased: lambda form, entry, body: b"",

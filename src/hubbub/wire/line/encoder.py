@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
-from hubbub.model import reactions
+from hubbub.model import polls, reactions
 from hubbub.model.client import Encoder
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
@@ -24,6 +24,8 @@ from hubbub.model.entries import (
     ModesChanged,
     NickChanged,
     Pinned,
+    PollClosed,
+    Polled,
     Reacted,
     Redacted,
     RoomRenamed,
@@ -33,6 +35,7 @@ from hubbub.model.entries import (
     Unknown,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.model.events import (
     Acknowledged,
@@ -49,6 +52,7 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    PollCounted,
     Private,
     PrivateShown,
     QueryResult,
@@ -124,6 +128,15 @@ def _nothing(entry: Entry, body: Body) -> str:
     return ""
 
 
+def _polled(entry: Entry, body: Polled) -> str:
+    votes = f" [{polls.tally(body.answers, polls.counts(entry, body))}]" if entry.tags else ""
+    return f"*** {entry.nick} asks: {polls.ballot(body)}{votes} (type /vote and a number) ***"
+
+
+def _result(entry: Entry) -> str:
+    return f": {entry.quote.text}" if entry.quote else ""
+
+
 def _reason(text: str) -> str:
     return f" ({text})" if text else ""
 
@@ -147,17 +160,20 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
     HandMoved: lambda entry, body: f"*** {entry.nick} {HANDS.get(body.step, body.step)} ***",
     TurnGiven: lambda entry, body: f"*** {entry.nick} lets {body.who.partition('!')[0]} speak ***",
     Braked: lambda entry, body: notice(rest(body.seconds)),
+    Polled: _polled,
+    Voted: lambda entry, body: f"*** {entry.nick} votes ***",
+    PollClosed: lambda entry, body: f"*** {entry.nick} ends a poll{_result(entry)} ***",
     Erased: _nothing,
     Unknown: _nothing,
     Ephemeral: _nothing,
 }
 
 
-# Reactions and hands are many: a terminal shows none of others. chat/notices/reaction_notices.py tells the author of a
-# message, and chat/classroom/hands.py the operators.
-_QUIET = frozenset({Reacted, Unreacted, HandMoved})
+# Reactions, votes and hands are many: a terminal shows none of others. chat/notices/ tells the author of a message or
+# of a poll, and chat/classroom/hands.py the operators.
+_QUIET = frozenset({Reacted, Unreacted, HandMoved, Voted})
 _ANSWERED = frozenset(
-    {ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned, TurnGiven}
+    {ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned, TurnGiven, Polled, PollClosed}
 )  # that their author is shown
 
 
@@ -293,6 +309,7 @@ def _joined(event: RoomEntered) -> str:
         return notice(f"You are also in {event.room}. Type /join {event.room} to speak there")
     lines = [] if event.first else [notice(f"You are in {event.room}")]
     lines += [notice(f"Topic: {event.topic}")] if event.topic else []
+    lines += [notice(f"{poll.nick} asks: {polls.ballot(poll)} (type /vote and a number)") for poll in event.polls]
     lines += [notice(f"Pinned: {pin.text}") for pin in event.pins[-PINS:]]
     return "\n".join([*lines, notice("/pins shows all pinned messages")] if len(event.pins) > PINS else lines)
 
@@ -353,6 +370,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     QueryResult: lambda event: "",
     RoomEntered: _joined,
     ReactionsAdded: _reactions,
+    PollCounted: lambda event: notice(event.text) if event.told else "",
     Mentioned: lambda event: "",
     ForOperators: lambda event: notice(f"[{event.room}] {event.text}"),
     RoomExited: _left,

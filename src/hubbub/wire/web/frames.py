@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from hubbub.model import reactions
+from hubbub.model import polls, reactions
 from hubbub.model.client import Encoder
 from hubbub.model.codec import shown_record, text_of
 from hubbub.model.entries import (
@@ -24,6 +24,8 @@ from hubbub.model.entries import (
     Kind,
     ModesChanged,
     Pinned,
+    PollClosed,
+    Polled,
     Reacted,
     Redacted,
     RoomRenamed,
@@ -31,6 +33,7 @@ from hubbub.model.entries import (
     Unknown,
     Unpinned,
     Unreacted,
+    Voted,
 )
 from hubbub.model.events import (
     Acknowledged,
@@ -47,6 +50,7 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    PollCounted,
     Private,
     PrivateShown,
     QueryResult,
@@ -66,7 +70,7 @@ from hubbub.text.list_pages import MAX_LISTED
 from hubbub.text.tags import EDITED, reply_to
 from hubbub.wire.web.websocket import frame
 
-UNSEEN = frozenset({Ephemeral, Erased, Unknown})  # bodies that a browser does not get
+UNSEEN = frozenset({Ephemeral, Erased, Unknown, Voted})  # bodies that a browser does not get; votes are secret
 MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
 MAX_TEXT = MESSAGE_BYTES
 MAX_PASSWORD = 300  # characters; a password has at most so many bytes
@@ -186,6 +190,32 @@ class PinMessage(Struct, tag="pin", tag_field="type"):
     label: Label = ""
 
 
+class OpenPollRequest(Struct, tag="poll", tag_field="type"):
+    """Ask the people in a room a question with answers to choose from."""
+
+    room: Name
+    question: Text
+    answers: Annotated[list[Text], Meta(max_length=100)]
+    label: Label = ""
+
+
+class Vote(Struct, tag="vote", tag_field="type"):
+    """Choose the answer of an open poll, by its id, with a number from 1 on; 0 takes the vote back."""
+
+    room: Name
+    id: Name
+    choice: Annotated[int, Meta(ge=0, le=100)]
+    label: Label = ""
+
+
+class EndPoll(Struct, tag="close", tag_field="type"):
+    """End a poll by its id."""
+
+    room: Name
+    id: Name
+    label: Label = ""
+
+
 class History(Struct, tag="history", tag_field="type"):
     """Request the entries of a room, of every kind: before a number (0: the newest), after one, or around an id."""
 
@@ -249,6 +279,9 @@ Request = (
     | Correct
     | React
     | PinMessage
+    | OpenPollRequest
+    | Vote
+    | EndPoll
     | History
     | Find
     | AskMentions
@@ -317,6 +350,8 @@ class JsonEncoder:
             fields["words"] = words(entry.body)
         if entry.tags:
             fields |= _marks(entry.tags)
+        if isinstance(entry.body, Polled):
+            fields |= _poll(entry, entry.body)
         if entry.quote:
             fields["quote"] = entry.quote._asdict()
         return msgspec.json.encode(fields)
@@ -343,6 +378,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Acknowledged: lambda event: _stored(event),
     RoomEntered: lambda event: _entered(event),
     ReactionsAdded: lambda event: b"",
+    PollCounted: lambda event: b"" if event.told else encode("votes", room=event.room, id=event.id, votes=event.votes),
     Mentioned: lambda event: encode("mention", room=event.entry.room, seq=event.entry.seq, id=event.entry.id),
     ForOperators: lambda event: encode("notice", room=event.room, lines=[event.text]),
     RoomExited: lambda event: encode("left", room=event.room),
@@ -374,6 +410,8 @@ def _entered(event: RoomEntered) -> bytes:
     more: dict[str, object] = {"current": event.current} if event.current else {}
     if event.hands:
         more["hands"] = event.hands
+    if event.polls:
+        more["polls"] = event.polls
     return _joined(event.room, event, **more)
 
 
@@ -469,6 +507,12 @@ def _marks(tags: str) -> dict[str, Any]:
     return {name: value for name, value in marks.items() if value}
 
 
+def _poll(entry: Entry, body: Polled) -> dict[str, Any]:
+    """Return the parts of a poll with the number of votes for each answer, and whether it is closed."""
+    fields = {"question": body.question, "answers": body.answers, "votes": polls.counts(entry, body)}
+    return {**fields, "closed": True} if polls.is_closed(entry) else fields
+
+
 _WORDS: dict[type[Body], Callable[[Any], str]] = {
     ModesChanged: lambda body: describe(body.changes),
     Kicked: lambda body: f"has kicked {body.nick}{f' ({body.reason})' if body.reason else ''}",
@@ -481,6 +525,8 @@ _WORDS: dict[type[Body], Callable[[Any], str]] = {
     Unpinned: lambda body: "has taken a pin away",
     HandMoved: lambda body: HANDS.get(body.step, body.step),
     Braked: lambda body: f"({rest(body.seconds)})",
+    Polled: lambda body: f"asks: {polls.ballot(body)}",
+    PollClosed: lambda body: "has ended a poll",
     TurnGiven: lambda body: f"lets {body.who.partition('!')[0]} speak",
 }
 

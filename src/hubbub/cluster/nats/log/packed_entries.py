@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from hubbub.model import polls
 from hubbub.model.entries import KIND, SAID, Kind
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, clean_exactly, cut, reaction_of, real_name, reason_of
@@ -174,6 +175,18 @@ def _nick(text: str) -> str | None:
     return nick if nick != UNKNOWN or text == UNKNOWN else None
 
 
+def _poll(text: str) -> str | None:
+    plain = clean(text.replace("\n", " ")) if len(text) <= 2 * polls.POLL_BYTES else ""
+    return plain if polls.LEAST_ANSWERS <= plain.count(" | ") <= polls.MOST_ANSWERS else None
+
+
+def _vote(text: str) -> str | None:
+    id, _, rest = text.partition(" ")
+    choice, _, voter = rest.partition(" ")
+    fits = _is_id(id) and choice.isascii() and choice.isdigit() and len(choice) < 3
+    return text if fits and polls.is_voter(voter) else None
+
+
 # The text of a kind that only newer versions know is kept like that of a message.
 _TEXTS: dict[str, Callable[[str], str | None]] = {
     **dict.fromkeys(SAID, said),
@@ -193,6 +206,9 @@ _TEXTS: dict[str, Callable[[str], str | None]] = {
     Kind.HAND: _hand,
     Kind.TURN: _who,
     Kind.BRAKE: lambda text: text if text.isascii() and text.isdigit() and len(text) < 10 else None,
+    Kind.POLL: _poll,
+    Kind.VOTE: _vote,
+    Kind.POLL_CLOSED: _about(reason_of),
     Kind.REDACTED: lambda text: "",
     Kind.EPHEMERAL: lambda text: None,  # no log has such an entry
 }

@@ -1,0 +1,40 @@
+"""The open polls of a room as one session sees them, with its own vote."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b32encode
+from collections.abc import Sequence
+
+from hubbub.chat.session import Room, Session, owner
+from hubbub.model import polls
+from hubbub.model.entries import Entry, Polled
+from hubbub.model.events import OpenPoll
+
+
+def listed(session: Session, room: Room) -> Sequence[OpenPoll]:
+    """Return the open polls of a room as a session sees them, the oldest first."""
+    return tuple(_listed(session, poll, polled(poll)) for poll in room.state.polls.values())
+
+
+def _listed(session: Session, poll: Entry, body: Polled) -> OpenPoll:
+    mine = polls.choice(poll, body, voter_of(session, poll)) if session.user else 0
+    return OpenPoll(poll.id, poll.nick, body.question, body.answers, polls.counts(poll, body), mine)
+
+
+def voter_of(session: Session, poll: Entry) -> str:
+    """Return a text for a voter that is the same for all their votes in one poll, but another one in each poll.
+
+    A person is an account, a browser, or else a name with its host: a guest who changes the name is the same voter as
+    before.
+    """
+    user = owner(session)
+    person = user.account.id if user.account else session.browser or user.came_as
+    digest = hashlib.blake2b(f"{poll.id} {person}".encode(), digest_size=8).digest()
+    return b32encode(digest).decode().lower()[: polls.VOTER]
+
+
+def polled(poll: Entry) -> Polled:
+    """Return the question and the answers of a poll."""
+    assert isinstance(poll.body, Polled)
+    return poll.body

@@ -1,0 +1,81 @@
+"""Polls: a question to the room, with one vote for each person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.chat.classroom import ballots, hands
+from hubbub.chat.classroom.ballots import polled
+from hubbub.chat.session import owner, wrote
+from hubbub.model import polls
+from hubbub.model.access import Action
+from hubbub.model.entries import Entry, PollClosed, Polled, Redacted, Voted
+from hubbub.model.room.state import MAX_POLLS
+from hubbub.text import refusals
+from hubbub.text.cleaning import is_blank, one_line
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Room, Session
+
+STALE = 7 * 86_400.0  # seconds after which an open poll gives way to a new one
+
+
+def open_poll(hub: Hub, session: Session, room: Room, question: str, answers: Sequence[str]) -> None:
+    """Publish a poll. Raises Refused."""
+    hub.check(session, Action.POLL, room)
+    question, *clean = (one_line(text)[0].replace("|", "/").strip() for text in (question, *answers))
+    chosen = tuple(dict.fromkeys(text for text in clean if not is_blank(text)))
+    if is_blank(question) or not polls.LEAST_ANSWERS <= len(chosen) <= polls.MOST_ANSWERS:
+        raise refusals.POLL_INVALID(limit=polls.MOST_ANSWERS)
+    if sum(len(text.encode()) for text in (question, *chosen)) > polls.POLL_BYTES:
+        raise refusals.POLL_TOO_LONG(limit=polls.POLL_BYTES)
+    known = room.state.polls.values()
+    if len(known) >= MAX_POLLS and min(poll.time for poll in known) > hub.clock() - STALE:
+        raise refusals.POLLS_FULL(limit=MAX_POLLS)
+    room.state.slow.note(hub.viewer(session))
+    hub.publish(session, room.state, Polled(question, chosen))
+    hands.use_turn(hub, session, room, owner(session))
+
+
+def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
+    """Publish a vote for an answer by its number, 0 to take it back, and return the answer, "" for none.
+
+    Raises Refused.
+    """
+    hub.check(session, Action.VOTE, room)
+    body = polled(poll)
+    if not 0 <= choice <= len(body.answers):
+        raise refusals.NO_SUCH_ANSWER(limit=len(body.answers))
+    voter = ballots.voter_of(session, poll)
+    before = polls.choice(poll, body, voter)
+    if choice and not before and sum(polls.counts(poll, body)) >= polls.MOST_VOTES:
+        raise refusals.VOTES_FULL(limit=polls.MOST_VOTES)
+    if choice != before:
+        hub.publish(session, room.state, Voted(poll.id, choice, voter))
+    return body.answers[choice - 1] if choice else ""
+
+
+def close_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
+    """Publish the end of a poll. Raises Refused."""
+    hub.check(session, Action.CLOSE_OWN_POLL if wrote(session, poll) else Action.CLOSE_POLL, room)
+    hub.publish(session, room.state, PollClosed(poll.id))
+
+
+def delete_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
+    """Publish that a poll is deleted. Raises Refused."""
+    hub.check(session, Action.REDACT_OWN if wrote(session, poll) else Action.REDACT, room)
+    hub.publish(session, room.state, Redacted(poll.id))
+
+
+def find(room: Room, number: int = 0, id: str = "") -> Entry:
+    """Return the open poll of a room with a number, counted from the oldest one, or with an id; else the newest one.
+
+    Raises Refused if there is none.
+    """
+    known = list(room.state.polls.values())
+    found = [poll for poll in known if poll.id == id] if id else known[number - 1 : number] if number else known[-1:]
+    if not found:
+        raise refusals.NO_SUCH_POLL()
+    return found[0]
