@@ -183,8 +183,10 @@ class FakeBroker:
         return RoomState(room, self.of(room), self.id(room))
 
     def _answer(self, query: Query | AllRooms) -> Any:
-        if not isinstance(query, AllRooms) and not query.viewer.system and query.room:
-            if refused := may(query.viewer, Action.READ, self.state(query.room)):
+        if not isinstance(query, AllRooms) and query.room:
+            present = next((name for name, id in self.ids.items() if id == query.room_id), query.room)
+            log = [one for one in self.log if one.room_id == query.room_id] if query.room_id else self.of(query.room)
+            if refused := may(query.viewer, Action.READ, RoomState(present, log, query.room_id or self.id(present))):
                 return Closed(refused)
         match query:
             case AllRooms():
@@ -199,21 +201,18 @@ class FakeBroker:
                 shown = [(name, "" if name in mute else self.state(name).topic.text) for name in names[: query.limit]]
                 return RoomList(shown, len(names))
             case After():
-                log = (
-                    [one for one in self.log if one.room_id == query.room_id] if query.room_id else self.of(query.room)
-                )
                 found = [entry for entry in log if query.seq < entry.seq <= query.upto]
                 found = [entry for entry in found if not query.said or entry.kind in SAID]
                 return LogPage(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
             case Around():
-                known = [entry for entry in self.of(query.room) if entry.id in query.bounds]
+                known = [entry for entry in log if entry.id in query.bounds]
                 return LogPage(known[: query.limit])
             case Since():
-                said = [entry for entry in self.of(query.room) if entry.kind in SAID and entry.time >= query.time]
+                said = [entry for entry in log if entry.kind in SAID and entry.time >= query.time]
                 return LogPage(said[: query.limit], len(said) > query.limit)
             case Latest() | Search():
                 words = query.words.split() if isinstance(query, Search) else []
-                said = [entry for entry in self.of(query.room or "") if entry.kind in SAID]
+                said = [entry for entry in (log if query.room else ()) if entry.kind in SAID]
                 said = [entry for entry in said if all(word in text_in(entry) for word in words)]
                 return LogPage(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
 

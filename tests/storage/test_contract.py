@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -635,6 +636,24 @@ async def test_draft_reaches_its_room_although_another_one_has_the_name_by_now(p
     page = await probe.read(After("ops", 0, LAST, 10, room_id=first.room_id))
     assert texts(page.entries) == ["one", "dev", "late"] and {entry.room for entry in page.entries} == {"dev"}
     assert (await probe.open("dev")).id == first.room_id and (await probe.open("ops")).id == other.id
+
+
+@pytest.mark.parametrize("kind", ["latest", "after", "since", "around", "search"])
+async def test_question_with_an_id_is_about_that_room_whatever_its_name_is_by_then(probe: Probe, kind: str) -> None:
+    (first,) = await probe.commit(draft("one tea", "ops"))
+    await probe.commit(draft("dev", "ops", kind=Kind.ROOM_RENAMED))
+    (other,) = await probe.commit(structs.replace(draft("other tea", "ops"), room_id=(await probe.open("ops")).id))
+    await probe.commit(*(draft("+i", room, kind=Kind.MODE) for room in ("dev", "ops")))
+    member = Viewer(rooms=(first.room_id,))
+    ask = {
+        "latest": partial(queries.Latest, "ops", 1),
+        "after": partial(queries.After, "ops", 0, LAST, 1),
+        "since": partial(queries.Since, "ops", 0.0, 1),
+        "around": partial(queries.Around, "ops", "around", (first.id,), 1, False),
+        "search": partial(queries.Search, "tea", 1, "ops"),
+    }[kind]
+    assert texts((await probe.read(ask(room_id=first.room_id, viewer=member))).entries) == ["one tea"]
+    assert isinstance(await probe.read(ask(room_id=other.room_id, viewer=member)), Closed)
 
 
 # --- rooms that are read by their members only ------------------------------------------------------------------------

@@ -76,11 +76,11 @@ def find(
         finally:
             session.label = before
 
-    query: Around | After | Latest = Latest(room.name, LOOKED_AT, viewer=viewer)
+    query: Around | After | Latest = Latest(room.name, LOOKED_AT, viewer=viewer, room_id=room.id)
     if which.id:
-        query = Around(room.name, "around", (which.id,), 1, True, viewer=viewer)
+        query = Around(room.name, "around", (which.id,), 1, True, viewer=viewer, room_id=room.id)
     elif which.seq:
-        query = After(room.name, which.seq - 1, which.seq, 1, viewer=viewer)
+        query = After(room.name, which.seq - 1, which.seq, 1, viewer=viewer, room_id=room.id)
     hub.ask_raw(session, query, found)
 
 

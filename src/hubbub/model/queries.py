@@ -21,7 +21,13 @@ class _Query(Struct, frozen=True, kw_only=True):
     viewer: Viewer
 
 
-class Latest(_Query, frozen=True):
+class _RoomQuery(_Query, frozen=True, kw_only=True):
+    """A query of the room that has the name `room`, or of that with the id `room_id`, whatever its name is by then."""
+
+    room_id: str = ""
+
+
+class Latest(_RoomQuery, frozen=True):
     """The newest `limit` messages of a room, or entries of `every` kind, before number `before` (0: the end)."""
 
     room: str
@@ -31,21 +37,17 @@ class Latest(_Query, frozen=True):
     kinds: tuple[Kind, ...] = ()  # only entries of these kinds, unless empty
 
 
-class After(_Query, frozen=True):
-    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`.
-
-    With `room_id` the room with that id is read, whatever its name is by then; only SYSTEM may ask so.
-    """
+class After(_RoomQuery, frozen=True):
+    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`."""
 
     room: str
     seq: int
     upto: int
     limit: int
     said: bool = False
-    room_id: str = ""
 
 
-class Since(_Query, frozen=True):
+class Since(_RoomQuery, frozen=True):
     """Up to `limit` messages with a time from `time` to `until` (epoch seconds), both included, the oldest first.
 
     Times need not rise with the numbers, because clocks are set, and imports bring older entries. `until` leaves out
@@ -72,7 +74,7 @@ class Asker(Protocol):
         ...
 
 
-class Search(_Query, frozen=True):
+class Search(_RoomQuery, frozen=True):
     """The newest `limit` messages that contain all of `words`, before number `before` (0: the end).
 
     The search covers every room if `room` is None. storage/words.py defines words and their matches. Without words it
@@ -113,7 +115,7 @@ class AllRooms(_Query, frozen=True):
     after: str = ""
 
 
-class Around(_Query, frozen=True):
+class Around(_RoomQuery, frozen=True):
     """Up to `limit` messages of a room, or entries of `every` kind, selected as by IRC's CHATHISTORY.
 
     `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.

@@ -116,7 +116,7 @@ class MemoryBroker:
     def _lets_read(self, query: Query, done: Callable[[Any], None]) -> bool:
         """Return whether the viewer may read the room of a query; if not, answer the query."""
         try:
-            if query.room is None or readable(query.viewer, self._state_of(query.room)):
+            if query.room is None or readable(query.viewer, self._state_of(query)):
                 return True
         except Closed as closed:
             self._loop.call_soon(done, closed)
@@ -133,9 +133,13 @@ class MemoryBroker:
         ]
         return RoomList(shown, len(known))
 
-    def _state_of(self, name: str) -> RoomState:
-        room = self._rooms.get(name)
-        return room.state if room else RoomState(name)
+    def _asked(self, query: Query) -> _Room | None:
+        """Return the room that a query is about; None if there is none."""
+        return self._by_id.get(query.room_id) if query.room_id else self._rooms.get(query.room or "")
+
+    def _state_of(self, query: Query) -> RoomState:
+        room = self._asked(query)
+        return room.state if room else RoomState(query.room or "")
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Call `done` later with None: memory can always commit."""
@@ -185,14 +189,14 @@ class MemoryBroker:
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search SLICE entries in each iteration of the loop: a search of the whole log would block the server."""
         words = Words(query.words)
-        entries = iter(list(self._newest(query.room, query.before)) if words or query.narrows else ())
-        reads = cache(lambda room: may(query.viewer, Action.READ, self._state_of(room)) is None)
+        entries = iter(list(self._newest(query)) if words or query.narrows else ())
+        reads = cache(lambda id: may(query.viewer, Action.READ, self._by_id[id].state) is None)
         found: list[Entry] = []
 
         def look() -> None:
             for entry in islice(entries, SLICE):
                 hit = query.fits(entry) and words.are_in(text_of(entry.body))
-                if hit and reads(self._by_id[entry.room_id].state.name):
+                if hit and reads(entry.room_id):
                     found.append(entry)
                     if len(found) > query.limit:
                         break
@@ -207,20 +211,19 @@ class MemoryBroker:
     def _answer(self, query: LogQuery) -> LogPage:
         match query:
             case After():
-                room = self._by_id.get(query.room_id) if query.room_id else self._rooms.get(query.room)
-                entries = (e for e in (room.log if room else ()) if query.seq < e.seq <= query.upto)
+                entries = (e for e in self._entries(query) if query.seq < e.seq <= query.upto)
                 entries = (e for e in entries if type(e.body) is Said or not query.said)
                 return page(False, entries, query.limit)
             case Since():
-                log = self._entries(query.room)
+                log = self._entries(query)
                 entries = (e for e in log if query.time <= e.time <= query.until and type(e.body) is Said)
                 found = page(False, sorted(entries, key=attrgetter("time")), query.limit)
                 return structs.replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
             case Latest():
-                newest = self._newest(query.room, query.before, query.every or bool(query.kinds))
+                newest = self._newest(query, query.every or bool(query.kinds))
                 return page(True, (e for e in newest if not query.kinds or e.kind in query.kinds), query.limit)
             case Around():
-                return around(self._entries(query.room), query)
+                return around(self._entries(query), query)
 
     def _named(self, found: LogPage) -> LogPage:
         """Return a page on which the entries have the names that their rooms have now."""
@@ -231,11 +234,11 @@ class MemoryBroker:
         ]
         return structs.replace(found, entries=entries)
 
-    def _entries(self, name: str) -> deque[Entry]:
-        room = self._rooms.get(name)
+    def _entries(self, query: Query) -> deque[Entry]:
+        room = self._asked(query)
         return room.log if room else deque()
 
-    def _newest(self, room: str | None, before: int, every: bool = False) -> Iterator[Entry]:
-        log = self._log if room is None else self._entries(room)
-        end = before or self._seq + 1
+    def _newest(self, query: Latest | Search, every: bool = False) -> Iterator[Entry]:
+        log = self._log if query.room is None else self._entries(query)
+        end = query.before or self._seq + 1
         return (entry for entry in reversed(log) if entry.seq < end and (every or type(entry.body) is Said))

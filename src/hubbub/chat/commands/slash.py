@@ -226,7 +226,8 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
     if name:
         _private_history(hub, session, name, count)
         return
-    query = Latest(hub.rooms.of(session).name, count, viewer=hub.viewer(session))
+    room = hub.rooms.of(session)
+    query = Latest(room.name, count, viewer=hub.viewer(session), room_id=room.id)
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
 
 
@@ -262,7 +263,8 @@ def _search(hub: Hub, session: Session, argument: str) -> None:
 def _since(hub: Hub, session: Session, argument: str) -> None:
     now = hub.clock()
     time = parse_time(argument, now)
-    query = Since(hub.rooms.of(session).name, time, MAX_HISTORY, until=now + DAY, viewer=hub.viewer(session))
+    room = hub.rooms.of(session)
+    query = Since(room.name, time, MAX_HISTORY, until=now + DAY, viewer=hub.viewer(session), room_id=room.id)
     more = "More was said after that; ask again with a later time"
     hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from hubbub.chat.core import Core
 from hubbub.chat.session import Room, Session, User
 from hubbub.chat.users.accounts import Accounts
@@ -109,7 +107,7 @@ class Mentions:
             if about:
                 _add(found, self._author(about))
             else:
-                query = Around(entry.room, "around", (target,), 1, True, viewer=SYSTEM)
+                query = Around(entry.room, "around", (target,), 1, True, viewer=SYSTEM, room_id=entry.room_id)
                 self._core.read(query, answered)
         self._tell(entry, published, found)
 
@@ -204,7 +202,6 @@ class Mentions:
 
     def fetch(self, mention: Mention, viewer: Viewer, done: Fetched) -> None:
         """Call `done` with the message of a mention; None if it was deleted, or the viewer may not read it."""
-        place = After(first_name(mention.room), mention.seq - 1, mention.seq, 1, viewer=viewer)
 
         def read(page: LogPage | BrokerError) -> None:
             if isinstance(page, Closed):
@@ -214,17 +211,8 @@ class Mentions:
             else:
                 done(next((one for one in page.entries if type(one.body) is Said), None))
 
-        def named(page: LogPage | BrokerError) -> None:
-            """Read again under the name that the room has now, with the rights of the viewer."""
-            if isinstance(page, LogPage) and page.entries:
-                self._core.read(replace(place, room=page.entries[0].room), read)
-            else:
-                read(page)
-
-        if room := self._core.loaded.by_id.get(mention.room):
-            self._core.read(replace(place, room=room.name), read)
-        else:
-            self._core.read(replace(place, room_id=mention.room, viewer=SYSTEM), named)
+        name = first_name(mention.room)
+        self._core.read(After(name, mention.seq - 1, mention.seq, 1, viewer=viewer, room_id=mention.room), read)
 
 
 def _add(found: People, one: Account | User | None) -> None:

@@ -36,6 +36,11 @@ class Conversation(NamedTuple):
     name: str
     parties: Parties
 
+    @property
+    def id(self) -> str:
+        """The id of the room: its name, which never changes."""
+        return self.name
+
 
 class ConversationList(NamedTuple):
     """A part of somebody's conversations.

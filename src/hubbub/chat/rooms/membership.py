@@ -403,7 +403,8 @@ class Rooms:
             missed = [entry for entry in known if entry.seq > after]
             return HistoryShown(missed, self._core.clock(), folds=True, elsewhere=session.current != room.id)
 
-        query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._core.viewer(session))
+        viewer = self._core.viewer(session)
+        query = Latest(room.name, RETURNING, before=upto + 1, viewer=viewer, room_id=room.id)
         session.queue(Operation("query", room.name, partial(self._core.read, query), answer))
 
     def left(self, posting: Posting, room: Room, *_: object) -> None:

@@ -61,7 +61,8 @@ def _count(core: Core, session: Session, room: Room, after: int, done: Callable[
     number, first = 0, 0.0
 
     def read(seq: int) -> None:
-        query = After(room.name, seq, upto, min(PAGE, limit - number), said=True, viewer=core.viewer(session))
+        most, viewer = min(PAGE, limit - number), core.viewer(session)
+        query = After(room.name, seq, upto, most, said=True, viewer=viewer, room_id=room.id)
         core.read(query, take)
 
     def take(page: LogPage | BrokerError) -> None:

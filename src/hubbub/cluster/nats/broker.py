@@ -263,7 +263,7 @@ class JetStreamBroker:
     async def _answer(self, query: LogQuery | AllRooms) -> LogPage | RoomList:
         if isinstance(query, AllRooms):
             return await reading.all_rooms(self.link, query, [feed.state for feed in self.following.feeds.values()])
-        if isinstance(query, After) and query.room_id:
+        if query.room_id:
             feed: RoomFeed | None = await self.following.room_of(query.room_id, query.room)
         else:
             feed = await self.following.room(query.room)

@@ -10,9 +10,10 @@ from typing import Any
 from hubbub.model.access import Action, sees
 from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
+from hubbub.model.queries import Query
 from hubbub.model.viewer import Viewer
 from hubbub.storage.sqlite import room_state
-from hubbub.storage.sqlite.schema import entry_of
+from hubbub.storage.sqlite.schema import ROOM_KEYS, entry_of
 
 
 class EntryReader:
@@ -38,6 +39,17 @@ class EntryReader:
             self._skipped += 1
             self.damage = self.damage or "some of its entries have been changed or damaged"
         return entry
+
+    def _asked(self, query: Query) -> tuple[int, str]:
+        """Return the number of the room that a query is about, 0 if there is none, and its name."""
+        if query.room_id and self._version >= ROOM_KEYS:
+            row = self._db.execute("SELECT id, name FROM room WHERE key = ?", (query.room_id,)).fetchone()
+            return row or (0, query.room or "")
+        return self._row_of(query.room or ""), query.room or ""
+
+    def _row_of(self, name: str) -> int:
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else 0
 
     def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
         """Return the ids of the rooms and conversations in which a viewer may not do `action`."""

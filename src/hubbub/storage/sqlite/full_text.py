@@ -128,8 +128,9 @@ class _Where:
         self._values: list[object] = []
         self._first, self._last = 0, (query.before or END) - 1  # the numbers between which the messages are
         self.is_short = False  # few messages fit, so that their texts are compared one by one
+        self._room = log._asked(query)[0] if query.room else None
         if query.room:
-            self._add("entry.room = (SELECT id FROM room WHERE name = ?)", query.room)
+            self._add("entry.room = ?", self._room)
         elif closed := log._kept_from(query.viewer, Action.READ):
             self._add("entry.room NOT IN (SELECT value FROM json_each(?))", json.dumps(list(closed)))
         if query.has_times:
@@ -160,10 +161,10 @@ class _Where:
         # The index by time gives the numbers between which the messages are, and the text index finds those quickly.
         times = (query.since, query.until)
         span = (
-            "SELECT min(seq), max(seq) FROM entry WHERE room IN (SELECT id FROM room WHERE ? IN ('', name)) "
-            "AND time >= ? AND time < ?"
+            "SELECT min(seq), max(seq) FROM entry WHERE room IN (SELECT id FROM room WHERE ?1 IS NULL OR id = ?1) "
+            "AND time >= ?2 AND time < ?3"
         )
-        first, last = self._log._db.execute(span, (query.room or "", *times)).fetchone()
+        first, last = self._log._db.execute(span, (self._room, *times)).fetchone()
         self._first, self._last = first or 0, min(self._last, last or 0)
         self._add("entry.time >= ? AND entry.time < ?", *times)
 

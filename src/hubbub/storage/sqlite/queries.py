@@ -130,13 +130,13 @@ class QueryReader(EntryReader):
     # --- rooms ------------------------------------------------------------------------------------------------------
 
     def _opened(self, name: str, latest: int) -> OpenedRoom:
-        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        if row is None:
+        row = self._row_of(name)
+        if not row:
             return OpenedRoom(0, (), (), id=self._room_id(name))
         said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
-        recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
-        snapshot = room_state.snapshot_of(self._db, row[0], name)
-        return OpenedRoom(self._last_of(row[0]), snapshot, said, recent, self._room_id(name))
+        recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row, LOOKED_BACK))[::-1]
+        snapshot = room_state.snapshot_of(self._db, row, name)
+        return OpenedRoom(self._last_of(row), snapshot, said, recent, self._room_id(name))
 
     def _room_id(self, name: str) -> str:
         """Return the id of a room, also of one that has no log yet."""
@@ -163,14 +163,14 @@ class QueryReader(EntryReader):
         if viewer.system:
             return answer(self, query)
         if query.room:
-            return answer(self, query) if readable(viewer, self._state_of(query.room)) else LogPage(())
+            row, name = self._asked(query)
+            return answer(self, query) if readable(viewer, self._state_of(row, name)) else LogPage(())
         found = answer(self, query)
-        reads = cache(lambda room: may(viewer, Action.READ, self._state_of(room)) is None)
+        reads = cache(lambda name: may(viewer, Action.READ, self._state_of(self._row_of(name), name)) is None)
         return replace(found, entries=[entry for entry in found.entries if reads(entry.room)])
 
-    def _state_of(self, name: str) -> RoomState:
-        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        return RoomState(name, room_state.snapshot_of(self._db, row[0], name) if row else (), self._room_id(name))
+    def _state_of(self, row: int, name: str) -> RoomState:
+        return RoomState(name, room_state.snapshot_of(self._db, row, name) if row else (), self._room_id(name))
 
     def called_before(self, move: Entry) -> str:
         """Return the name of a room before the entry that renamed it; the present name if that is unknown."""
@@ -193,23 +193,19 @@ class QueryReader(EntryReader):
         kinds = "" if query.every else f"AND {SAID}"
         if query.kinds:
             kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
-        where = f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
-        entries = self._entries(where, query.room, query.before or END, query.limit + 1)
+        where = f"WHERE entry.room = ? {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
+        entries = self._entries(where, self._asked(query)[0], query.before or END, query.limit + 1)
         return page(True, entries, query.limit)
 
     def _after(self, query: After) -> LogPage:
         kinds = f"AND {SAID}" if query.said else ""
-        which = "key" if query.room_id else "name"
-        where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE {which} = ?) {kinds} AND seq > ? AND seq <= ? "
-            "ORDER BY seq LIMIT ?"
-        )
-        entries = self._entries(where, query.room_id or query.room, query.seq, query.upto, query.limit + 1)
+        where = f"WHERE entry.room = ? {kinds} AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        entries = self._entries(where, self._asked(query)[0], query.seq, query.upto, query.limit + 1)
         return page(False, entries, query.limit)
 
     def _around(self, query: Around) -> LogPage:
         """Return entries in the order of their numbers; if a bound is a time, in the order of times, then numbers."""
-        by_time = is_by_time(query)
+        room, by_time = self._asked(query)[0], is_by_time(query)
         kinds = "" if query.every else f"AND {SAID}"
         # Only a comparison of columns, not of a constant beside one, is a search in an index.
         place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(seq)", "seq {0}")
@@ -217,8 +213,7 @@ class QueryReader(EntryReader):
         def find(bound: float | str) -> Span[tuple[float, int]] | None:
             if not isinstance(bound, str):
                 return millisecond(bound)
-            which = "id = ? AND room = (SELECT id FROM room WHERE name = ?)"
-            row = self._db.execute(f"SELECT time, seq FROM entry WHERE {which}", (bound, query.room)).fetchone()
+            row = self._db.execute("SELECT time, seq FROM entry WHERE id = ? AND room = ?", (bound, room)).fetchone()
             at = (row[0] if by_time else 0.0, row[1]) if row else None
             return (at, (at[0], at[1] + 1)) if at else None
 
@@ -226,20 +221,18 @@ class QueryReader(EntryReader):
         for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
             start, end, bound = (low, high, "(?, ?)") if by_time else (low[1:], high[1:], "(?)")
             where = (
-                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND {place} >= {bound} "
-                f"AND {place} < {bound} ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
+                f"WHERE entry.room = ? {kinds} AND {place} >= {bound} AND {place} < {bound} "
+                f"ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
             )
-            part = list(self._entries(where, query.room, *start, *end, limit))
+            part = list(self._entries(where, room, *start, *end, limit))
             found += reversed(part) if newest else part
         return LogPage(found)
 
     def _since(self, query: Since) -> LogPage:
         """Return the messages with the earliest times, in the order of their numbers."""
-        where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {SAID} AND time BETWEEN ? AND ? "
-            "ORDER BY time, seq LIMIT ?"
-        )
-        found = page(False, self._entries(where, query.room, query.time, query.until, query.limit + 1), query.limit)
+        where = f"WHERE entry.room = ? AND {SAID} AND time BETWEEN ? AND ? ORDER BY time, seq LIMIT ?"
+        entries = self._entries(where, self._asked(query)[0], query.time, query.until, query.limit + 1)
+        found = page(False, entries, query.limit)
         return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
 
     def _search(self, query: Search) -> LogPage:
@@ -256,9 +249,12 @@ class QueryReader(EntryReader):
     # --- reading a damaged file ------------------------------------------------------------------------------------
 
     def _walk(
-        self, start: int, newest_first: bool, room: str | None = None, without: Collection[int] = ()
+        self, start: int, newest_first: bool, room: int | None = None, without: Collection[int] = ()
     ) -> Iterator[Entry]:
-        """Yield the readable entries from number `start` on, of one room or of all rooms except those in `without`."""
+        """Yield the readable entries from number `start` on, of one room or of all rooms except those in `without`.
+
+        Rooms are given by the numbers of their rows.
+        """
         key = "key" if self._version >= ROOM_KEYS else "name"
         names = {id: (key, name) for id, key, name in self._db.execute(f"SELECT id, {key}, name FROM room").fetchall()}
 
@@ -268,39 +264,38 @@ class QueryReader(EntryReader):
         columns = fields(self._version) + ", room"
         for *row, id in salvage.walk(self._db, columns, start, newest_first, lost):
             key, name = names.get(id, ("", ""))
-            if name and room in (None, name) and id not in without and (entry := self._entry(key, name, *row)):
+            if name and room in (None, id) and id not in without and (entry := self._entry(key, name, *row)):
                 yield entry
 
     def _salvaged(self, query: Query) -> LogPage:
         """Return the entries that a query asks for, by a look at one entry after another."""
+        room = None if query.room is None else self._asked(query)[0]
         match query:
             case Latest():
                 kinds = query.kinds or (() if query.every else SAID_KINDS)
-                newest = self._walk((query.before or END) - 1, True, query.room)
+                newest = self._walk((query.before or END) - 1, True, room)
                 return page(True, (entry for entry in newest if not kinds or entry.kind in kinds), query.limit)
             case Search():
                 words = Words(query.words)
                 shut = () if query.room else self._kept_from(query.viewer, Action.READ)
-                newest = self._walk((query.before or END) - 1, True, query.room, shut)
+                newest = self._walk((query.before or END) - 1, True, room, shut)
                 said = (entry for entry in newest if type(entry.body) is Said and query.fits(entry))
                 hits = (entry for entry in said if words.are_in(text_of(entry.body)))
                 return page(True, hits if words or query.narrows else (), query.limit)
             case After():
-                room = None if query.room_id else query.room
                 until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, room))
-                mine = (e for e in until if query.room_id in ("", e.room_id))
-                return page(False, (e for e in mine if type(e.body) is Said or not query.said), query.limit)
+                return page(False, (e for e in until if type(e.body) is Said or not query.said), query.limit)
             case Since():
-                found = (e for e in self._walk(1, False, query.room) if query.time <= e.time <= query.until)
+                found = (e for e in self._walk(1, False, room) if query.time <= e.time <= query.until)
                 return page(False, (entry for entry in found if type(entry.body) is Said), query.limit)
             case Around():
-                return around(self._walk(1, False, query.room), query)
+                return around(self._walk(1, False, room), query)
 
     def _salvaged_room(self, name: str, latest: int) -> OpenedRoom:
-        row = self._db.execute("SELECT 1 FROM room WHERE name = ?", (name,)).fetchone()
-        if row is None:
+        row = self._row_of(name)
+        if not row:
             return OpenedRoom(0, (), (), id=self._room_id(name))
-        entries = list(self._walk(1, False, name))
+        entries = list(self._walk(1, False, row))
         said = [entry for entry in entries if type(entry.body) is Said]
         last = entries[-1].seq if entries else 0
         snapshot = RoomState(name, entries).snapshot()

@@ -58,11 +58,14 @@ class StreamSearch:
         def reads(room: str) -> bool:
             return room in rooms and may(query.viewer, Action.READ, rooms[room].room) is None
 
-        if query.room in rooms and not readable(query.viewer, rooms[query.room].room):
+        asked = next((one for one in rooms.values() if query.room_id == one.key), None) or rooms.get(query.room or "")
+        if asked and query.room and not readable(query.viewer, asked.room):
             return LogPage(())
         only = frozenset(room for room in query.viewer.only if reads(room))
         if query.viewer.only and not only:
             return LogPage(())
         viewer = SYSTEM._replace(account=query.viewer.account, only=only)
-        page = await self.copy.search(replace(query, viewer=viewer))
+        # The copy may be of a version that gave the rooms no ids.
+        room = asked.name if asked and query.room else query.room
+        page = await self.copy.search(replace(query, viewer=viewer, room=room, room_id=""))
         return replace(page, entries=[entry for entry in page.entries if reads(entry.room)])
