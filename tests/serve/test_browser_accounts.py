@@ -365,3 +365,19 @@ async def test_the_door_says_what_the_server_is_and_who_is_here_as_far_as_a_stra
     async with asking(guests="no", description="Riverside", network="Riverside") as web:
         said = (await get(web, "door")).json
         assert (said["people"], said["names"], said["description"]) == (0, [], "")
+
+
+async def test_page_saves_the_transcript_of_a_room_that_its_session_may_read() -> None:
+    async with asking() as web:
+        ada, bob = await web.talk("Ada"), await web.talk("Bob")
+        await ada.say(type="join", room="ops")
+        await ada.sees("joined", room="ops")
+        await ada.say(type="command", room="ops", line="/set invite-only on")
+        await ada.say(type="say", room="ops", text="secret", label="s")
+        await ada.sees_label("s")
+        wanted = {"room": "ops", "format": "text"}
+        answer = await post(web, "transcript", resume=ada.welcome["resume"], **wanted)
+        assert answer.status == 200 and "Ada: secret" in answer.body.decode()
+        assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''ops.txt"
+        assert (await post(web, "transcript", resume=bob.welcome["resume"], **wanted)).status == 403
+        assert (await post(web, "transcript", resume="guessed", **wanted)).status == 401

@@ -30,6 +30,15 @@ export class Account {
     } catch { return { failed: LOST, code: "" }; }
   }
 
+  // Ask for a file: {file}, or {failed}.
+  async file(path, body) {
+    const options = { method: "POST", cache: "no-store", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    try {
+      const answer = await fetch(new URL(`../api/${path}`, import.meta.url), options);
+      return answer.ok ? { file: await answer.blob() } : { failed: (await answer.json()).detail };
+    } catch { return { failed: LOST }; }
+  }
+
   async enter(path, body) {
     this.busy = true;
     const said = await this.ask(path, body);

@@ -47,6 +47,7 @@ export class Chat {
     this.unlisted = 0; // and how many more
     this.count = 0;
     this.asked = new Map(); // label: what to do with the answer
+    this.parts = new Set(); // the labels of questions for a part of a list
     this.away = document.hidden;
     this.door = null; // what the server says of itself: {name, description, motd, people, names, kept, keep_days}
     this.view = store.view; // how the reader likes to read: {compact, quiet}
@@ -186,6 +187,7 @@ export class Chat {
 
   ask(message) {
     const label = `q${++this.count}`;
+    if ("after" in message && message.type === "members") this.parts.add(label);
     return new Promise((resolve) => {
       if (this.link.send({ ...message, label })) this.asked.set(label, resolve);
       else resolve(LOST);
@@ -269,7 +271,8 @@ export class Chat {
   call(room, entry, forHim) {
     if (room.name === this.current && room.atEnd && !this.away) return;
     room.count(entry, forHim);
-    if (!forHim) return;
+    const wanted = this.view.notify?.[room.name];
+    if (wanted === "none" || !(forHim || wanted)) return;
     notify(room.isPrivate ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
   }
 
@@ -278,7 +281,7 @@ export class Chat {
     entry.forMe = true;
     if (room.unread && entry.seq >= room.divider) {
       room.mentioned += 1;
-      notify(`${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
+      if (!this.view.notify?.[room.name]) notify(`${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
     }
     this.changed();
   }

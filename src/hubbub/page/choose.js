@@ -16,7 +16,7 @@ function step(event) {
   all[(all.indexOf(event.target) + by + all.length) % all.length].focus();
 }
 
-export function Menu({ chat, room, entry, at, close }) {
+export function Menu({ chat, room, entry, at, close, about }) {
   const node = useRef(null), field = useRef(null), pressed = useRef(false);
   const [sure, ask] = useState(Boolean(at.sure));
   const { acts } = chat, may = acts.on(room, entry), reactions = Object.entries(entry.reactions ?? {});
@@ -68,6 +68,7 @@ export function Menu({ chat, room, entry, at, close }) {
       ${button(may.link, "Copy link", copy(acts.linkTo(room, entry)))}
       ${button(may.pin, "Pin", act(() => acts.pin(room, entry.id, true)))}
       ${button(may.unpin, "Unpin", act(() => acts.pin(room, entry.id, false)))}
+      ${button(entry.nick !== chat.nick, html`About <bdi>${entry.nick}</bdi>…`, act(() => about(entry.nick)))}
       ${button(may.remove, "Delete…", () => ask(true))}
       ${reactions.length > 0 && html`<ul>${reactions.map(([reaction, nicks]) => html`<li key=${`r${reaction}`}><bdi>${reaction}</bdi> ${named(nicks)}</li>`)}</ul>`}`}
   </dialog>`;

@@ -5,7 +5,7 @@ import { Face, Icon } from "./display.js";
 import { lazy } from "./lazy.js";
 import { hue, roomNamed } from "./text.js";
 
-const Display = lazy(() => import("./manage.js"), "Display"), Person = lazy(() => import("./manage.js"), "Person");
+const Display = lazy(() => import("./manage.js"), "Display"), Person = lazy(() => import("./person.js"), "Person");
 const Share = lazy(() => import("./manage.js"), "Share"), RoomDialogue = lazy(() => import("./manage.js"), "RoomDialogue");
 const Refused = lazy(() => import("./trouble.js"), "Knock");
 
@@ -80,15 +80,14 @@ export function People({ chat, room, close }) {
   const sign = (nick) => (room.operators.includes(nick) ? "@" : ""); // an operator, as in nc and IRC
   const name = (nick) => html`<${Face} nick=${nick} /><span>${sign(nick)}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`;
   const [whom, choose] = useState("");
-  const acts = room && !room.isPrivate && room.may.some((action) => action === "kick" || action === "set modes");
   const write = async (nick) => { await chat.writeTo(nick, room.users.get(nick)); close(true); };
   return html`<aside class="people" aria-label="People in the room">
     <h2>People (${(members.length + more).toLocaleString()})</h2>
     <ul>${[...members].sort((a, b) => a.localeCompare(b)).map((nick) => html`<li key=${nick}>${nick === chat.nick || room.isPrivate
       ? html`<span class=${hue(nick)}>${name(nick)}</span>`
       : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`} onClick=${() => write(nick)}>${name(nick)}</button>
-        ${acts && html`<button class="acts-on" aria-label=${`What to do with ${nick}`} title=${`What to do with ${nick}`} onClick=${() => choose(nick)}><${Icon} name="more" /></button>`}`}</li>`)}
+        <button class="acts-on" aria-label=${`What to do with ${nick}`} title=${`What to do with ${nick}`} onClick=${() => choose(nick)}><${Icon} name="more" /></button>`}</li>`)}
       ${more > 0 && html`<li class="more" key=" more">and ${more.toLocaleString()} more</li>`}</ul>
-    ${whom && acts && html`<${Person} chat=${chat} room=${room} nick=${whom} close=${() => choose("")} write=${write} />`}
+    ${whom && html`<${Person} chat=${chat} room=${room} nick=${whom} close=${() => choose("")} />`}
   </aside>`;
 }

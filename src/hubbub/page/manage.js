@@ -1,18 +1,13 @@
-// What one can do with a room, with people, and with the page: menus and forms in place of typed commands.
+// What one can do with a room and with the page: menus and forms in place of typed commands.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Qr } from "./devices.js";
-import { Dialogue } from "./dialogue.js";
+import { Dialogue, run } from "./dialogue.js";
+import { Members, Notify, Transcript } from "./members.js";
 
 // The address of this page that leads to a room, also for somebody who needs its key.
 function addressOf(room, key = "") {
   const name = room.name === "lobby" ? "" : `#${encodeURIComponent(room.name)}${key ? `?key=${encodeURIComponent(key)}` : ""}`;
   return location.href.split(/[?#]/)[0] + name;
-}
-
-// Run a command in a room; the promise is of {failed, lines}.
-async function run(chat, room, line) {
-  const answer = await chat.ask({ type: "command", room: room.address, line });
-  return { failed: answer.failed, lines: answer.lines ?? [] };
 }
 
 // --- the address of a room ---
@@ -105,7 +100,10 @@ export function RoomDialogue({ chat, room, close, go }) {
     ${may("rename") && room.name !== "lobby" && html`<${Change} chat=${chat} room=${room} command="rename" label="Name of the room" value=${room.name} button="Rename"
       done=${close} />`}
     ${may("set modes") && html`<details><summary>Settings</summary><${Settings} chat=${chat} room=${room} found=${room} close=${close} /></details>
-      <details><summary>Bans and mutes</summary><${Bans} chat=${chat} room=${room} /></details>`}
+      <details><summary>Bans and mutes</summary><${Bans} chat=${chat} room=${room} /></details>
+      <${Transcript} chat=${chat} room=${room} />`}
+    <${Members} chat=${chat} room=${room} />
+    <${Notify} chat=${chat} room=${room} />
     <p class="row"><button onClick=${() => go("share")}>Share the address</button><button onClick=${leave}>Leave the room</button></p><//>`;
 }
 
@@ -113,31 +111,6 @@ function Bans({ chat, room }) {
   const [lines, setLines] = useState([]);
   useEffect(() => { run(chat, room, "/bans").then((answer) => setLines(answer.failed ? [answer.failed] : answer.lines)); }, []);
   return html`<ul>${lines.map((line) => html`<li dir="auto">${line}</li>`)}</ul>`;
-}
-
-// --- a person ---
-
-// What can be done with somebody in a room. What keeps a person out is shown before it is done.
-export function Person({ chat, room, nick, close, write }) {
-  const [asked, ask] = useState(null), [told, tell] = useState("");
-  const may = (action) => room.may.includes(action), isOperator = room.operators.includes(nick);
-  const act = async (line) => {
-    const { failed, lines } = await run(chat, room, line);
-    if (failed) { ask(null); tell(failed); }
-    else if (/^\/(ban|mute) \S+$/.test(line)) ask({ line, lines: lines.map((text) => text.replace(/ Type \/.*$/, "")) });
-    else close();
-  };
-  const button = (action, label, line) => may(action) && html`<button onClick=${() => act(line)}>${label}</button>`;
-  return html`<${Dialogue} title=${nick} close=${close}>
-    ${asked ? html`<p role="alert" class="plain" dir="auto">${asked.lines[0]}</p>
-      <div class="choices"><button class="do" onClick=${() => act(`${asked.line} yes`)}>Yes, do it</button><button onClick=${() => ask(null)}>No</button></div>`
-    : html`<div class="choices"><button class="do" onClick=${() => { close(); write(nick); }}>Write privately</button>
-      ${button("set modes", isOperator ? "Take operator rights back" : "Make operator", `/${isOperator ? "deop" : "op"} ${nick}`)}
-      ${room.settings.moderated && button("set modes", "Let speak", `/voice ${nick}`)}
-      ${button("set modes", "Mute…", `/mute ${nick}`)}
-      ${button("kick", "Remove from the room", `/kick ${nick}`)}
-      ${button("set modes", "Ban…", `/ban ${nick}`)}</div>`}
-    <p role="status">${told}</p><//>`;
 }
 
 // --- the page ---

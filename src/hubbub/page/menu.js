@@ -5,7 +5,7 @@ import { LINES } from "./place.js";
 import { SAID } from "./room.js";
 import { fences } from "./text.js";
 
-const Menu = lazy(() => import("./choose.js"), "Menu");
+const Menu = lazy(() => import("./choose.js"), "Menu"), Person = lazy(() => import("./person.js"), "Person");
 
 const LONG_PRESS = 450, MOVED = 10; // milliseconds, pixels
 const COPIED = 2000; // milliseconds for which a button says so
@@ -21,6 +21,7 @@ async function copyCode(button, entry) {
 // The listeners of a log, and its menu.
 export function useMenu(chat, room) {
   const [at, open] = useState(null); // {seq, row, sure, x, top, bottom}
+  const [whom, about] = useState(""); // the name whose menu is open
   const press = useRef(null);
   const { acts } = chat;
   const entryOf = (event) => {
@@ -43,6 +44,7 @@ export function useMenu(chat, room) {
     else if (on("reaction")) acts.react(room, entry, on("reaction").dataset.reaction);
     else if (on("act")?.dataset.act === "reply") acts.begin(room, entry, false);
     else if (on("act")) show(event);
+    else if (on("name") && entry && entry.nick !== chat.nick && getSelection().isCollapsed) about(entry.nick);
   };
   // Return whether the key was one of the menu's.
   const onKey = (event) => {
@@ -71,6 +73,7 @@ export function useMenu(chat, room) {
   useEffect(() => { if (at && !entry) close(); }, [entry]);
   return {
     listeners: { onPointerDown, onPointerMove, onPointerUp: release, onPointerCancel: release, onContextMenu },
-    onClick, onKey, menu: entry && html`<${Menu} key=${at.seq} chat=${chat} room=${room} entry=${entry} at=${at} close=${close} />`,
+    onClick, onKey, menu: html`${entry && html`<${Menu} key=${at.seq} chat=${chat} room=${room} entry=${entry} at=${at} close=${close} about=${about} />`}
+      ${whom && html`<${Person} chat=${chat} room=${room} nick=${whom} close=${() => about("")} />`}`,
   };
 }

@@ -29,7 +29,7 @@ export function Line({ entry, nick, old, next, forMe }) {
   const mine = entry.nick !== nick && (forMe || mentions(entry.text, nick));
   const kind = `said ${entry.kind}${next ? " next" : ""}${entry.nick === nick ? " mine" : ""}${mine ? " mention" : ""}${old ? " old" : ""}`;
   return html`<li class=${kind} data-seq=${seq} tabindex="-1"><${Face} nick=${entry.nick} /><${Time} at=${entry.time} /> <div>
-    ${entry.re && html`<${Quote} entry=${entry} />`}${mine && html`<span class="hidden">For you: </span>`}<b class=${hue(entry.nick)}>${
+    ${entry.re && html`<${Quote} entry=${entry} />`}${mine && html`<span class="hidden">For you: </span>`}<b class=${hue(entry.nick)} data-name=${entry.nick}>${
       entry.kind === "action" ? html`* ${bdi(entry.nick)}` : html`${bdi(entry.nick)}<span class="colon">:</span>`}</b> <${Text} text=${entry.text} />${
       entry.edited && html`<span class="edited"> edited</span>`}<${Reactions} entry=${entry} nick=${nick} old=${old} />${
       entry.refused && html`<p class="refused" role="alert">${entry.refused}</p>`}</div>${!old && html`<${Tools} entry=${entry} />`}</li>`;

@@ -168,7 +168,9 @@ export const TOLD = {
     chat.changed();
   },
 
-  members(chat, { label, room: name, nicks, more = 0, operators, users = [] }) {
+  members(chat, message) {
+    const { label, room: name, nicks, more = 0, operators, users = [] } = message;
+    if (chat.parts.delete(label)) return void chat.answer(message);
     const room = chat.rooms.get(name), byName = new Map(users.map((id, index) => [nicks[index], id]));
     if (room) Object.assign(room, { members: nicks, more, operators, users: byName });
     chat.talks.compare(byName);

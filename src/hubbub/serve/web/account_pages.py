@@ -11,10 +11,11 @@ from msgspec import structs
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
 from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer, close
-from hubbub.errors import Refused
+from hubbub.errors import BrokerError, Closed, Refused
 from hubbub.model.account import Account
 from hubbub.model.budget import Buckets
 from hubbub.model.grants import Grant
+from hubbub.model.viewer import Viewer
 from hubbub.serve import qr
 from hubbub.serve.connection import Shared
 from hubbub.serve.web import door
@@ -45,14 +46,23 @@ class AccountPages:
         shared: the state that all connections share.
         tokens: the WebSocket sessions by their resume tokens.
         trusts: returns whether an address is that of a trusted proxy.
+        transcript: returns the transcript of a room in a form, as far as a viewer may read the room.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared, tokens: Tokens, trusts: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        shared: Shared,
+        tokens: Tokens,
+        trusts: Callable[[str], bool],
+        transcript: Callable[[Call, str, str, Viewer], Awaitable[web.Response]],
+    ) -> None:
         self._hub = hub
         self._shared = shared
         self._tokens = tokens
         self._trusts = trusts
+        self._transcript_for = transcript
         self._runs: dict[str, dict[str, Run]] = {
             "/api/account": {"GET": self._account},
             "/api/login": {"POST": self._log_in},
@@ -67,6 +77,7 @@ class AccountPages:
             "/api/qr": {"POST": self._qr},
             "/api/door": {"GET": self._door},
             "/api/commands": {"GET": self._commands},
+            "/api/transcript": {"POST": self._transcript},
         }
         self._pictures = Buckets(0 if shared.settings.no_limits else PICTURES, PICTURES_SECONDS, shared.clock)
 
@@ -87,6 +98,10 @@ class AccountPages:
             response = await run(call)
         except Refused as refused:
             response = problem(refused)
+        except Closed as error:
+            response = problem(error.refused)
+        except BrokerError as error:
+            response = problem(refusals.LOG_UNREADABLE(reason=error))
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -175,6 +190,14 @@ class AccountPages:
     def _client(self, resume: str) -> WebSocketClient | None:
         client = self._tokens.get(resume)
         return client if client and client.session.user and not client.session.closed else None
+
+    async def _transcript(self, call: Call) -> web.Response:
+        """Return the transcript of a room as a file, as far as the page's session in the chat may read it."""
+        body = await self._body(call, wire.TranscriptWanted)
+        client = self._client(body.resume)
+        if client is None:
+            raise refusals.NOT_LOGGED_IN()
+        return await self._transcript_for(call, check_room(body.room), body.format, self._hub.viewer(client.session))
 
     async def _give_cookie(
         self, call: Call, client: WebSocketClient, start: Callable[[Callable[[Refused | None], None]], None]

@@ -199,15 +199,19 @@ class Api:
         return self._page(call, await self._requests.read(After(room, after, upto, query.last, True, viewer=viewer)))
 
     async def transcript(self, call: Call, query: wire.TranscriptQuery, room: str) -> web.Response:
-        """Return all messages of a room as a file; each page of the log counts as a request of the client."""
+        """Return all messages of a room as a file."""
+        return await self.transcript_for(call, room, query.format, self._viewer(call))
+
+    async def transcript_for(self, call: Call, room: str, form: str, viewer: Viewer) -> web.Response:
+        """Return all messages of a room that a viewer may read; each page of the log is a request of the client."""
 
         async def read(seq: int) -> Found:
             await asyncio.sleep(self._delay(call.origin))
-            page: Found = await self._requests.read(After(room, seq, LAST, PIECE, True, viewer=self._viewer(call)))
+            page: Found = await self._requests.read(After(room, seq, LAST, PIECE, True, viewer=viewer))
             return page
 
-        first = await self._requests.read(After(room, 0, LAST, PIECE, True, viewer=self._viewer(call)))
-        return self._numbered(transcripts.response(query.format, room, first, read))
+        first = await self._requests.read(After(room, 0, LAST, PIECE, True, viewer=viewer))
+        return self._numbered(transcripts.response(form, room, first, read))
 
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
         """Return the messages of a room, or of all rooms, that contain the given words."""

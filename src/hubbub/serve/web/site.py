@@ -98,7 +98,7 @@ class Web:
         self._told: set[str] = set()
         self._tokens = Tokens()
         self._api = Api(hub, shared)
-        self._account_pages = AccountPages(hub, shared, self._tokens, self._trusts)
+        self._account_pages = AccountPages(hub, shared, self._tokens, self._trusts, self._api.transcript_for)
         self._paths: dict[str, Handler] = {
             "/ws": self._websocket,
             IRC: self._irc,

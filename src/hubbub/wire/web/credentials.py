@@ -40,6 +40,14 @@ class Credentials(Struct):
     resume: Resume = ""
 
 
+class TranscriptWanted(Struct):
+    """The room whose transcript the page wants, its form, and the secret of the page's session in the chat."""
+
+    resume: Resume
+    room: Name
+    format: Literal["html", "markdown", "text"] = "html"
+
+
 class Closing(Struct):
     """The closing of an account: its password or a code, and whether all that was said with it is deleted as well."""
 
