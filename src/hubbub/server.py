@@ -21,6 +21,8 @@ import msgspec
 from hubbub import brokers, process
 from hubbub.account_opening import opened_accounts, read_all
 from hubbub.accounts.barred_store import barred_store
+from hubbub.accounts.codes import new_letters
+from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.marker_store import marker_store
 from hubbub.accounts.mention_store import StoredMentions
 from hubbub.accounts.positions import StoredPositions
@@ -49,7 +51,7 @@ from hubbub.serve.probe import Probes
 from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
-from hubbub.storage.questions import StoredQuestions
+from hubbub.storage.stored_lists import stored_join_codes, stored_questions
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
@@ -242,7 +244,10 @@ class App:
         self.hub.staying.seconds = self.settings.stay_days * DAY
         self.stays = StayStore(self.backend.key_values)
         await read_all(partial(self.hub.staying.begin, self.stays))
-        await read_all(StoredQuestions(self.backend.key_values, self.hub.questions).load)
+        await read_all(stored_questions(self.backend.key_values, self.hub.questions).load)
+        await read_all(stored_join_codes(self.backend.key_values, self.hub.rooms.codes).load)
+        self.hub.rooms.codes.new_letters = new_letters
+        self.hub.rooms.codes.guesses = Guesses(time.monotonic, lambda name: False, not self.settings.no_limits)
         self.hub.taking_back.begin()
 
     async def store_stays(self) -> None:

@@ -106,8 +106,8 @@ def test_missing_argument_is_told_with_the_usage(name: str) -> None:
 def test_table_has_all_commands() -> None:
     assert set(COMMANDS) == set(
         "help nick who rooms join leave topic msg me re fix delete + - pin unpin pins history search since time quit "
-        "op deop founder voice "
-        "devoice kick ban unban mute unmute undo bans invite set rename oper register login password account stay "
+        "op deop founder voice devoice "
+        "kick ban unban mute unmute undo bans invite codes set rename oper register login password account stay "
         "lock unlock hand hands next ask asked ok no poll vote quiet "
         "guests unregister logout link mentions notify dnd bell ignore unignore".split()
     )

@@ -164,3 +164,37 @@ async def test_a_poll_in_a_browser() -> None:
         while seen[-1]["kind"] != "poll-end":
             seen += (await ann.sees("entries"))["entries"]
         assert seen[-1]["quote"] == {"nick": "Tess", "text": "tea? yes 0, no 1"}
+
+
+@virtual_time
+async def test_a_code_is_a_key_on_every_wire() -> None:
+    async with irc_house() as house:
+        tess = await house.irc("Tess", join="#class")
+        await tess.ask("MODE #class +ik sesame")
+        ann, bo = await house.nc("Ann"), await house.irc("Bo")
+        (refused,) = await bo.ask("JOIN #class BCDF-GHJK")
+        assert refused.verb == "473"
+        made = told(await tess.ask("PRIVMSG #class :!invite code 1h 2 uses"), "NOTICE")[0].params[-1]
+        code = made.split()[2]
+        assert told(await bo.ask(f"JOIN #class {code}"), "JOIN")
+        ann.say(f"/join {code}")
+        assert "You are in class" in await ann.sync()
+        assert f"{code}: for 60 minutes more, 2 of 2 used (by Tess)" in [
+            line.params[-1] for line in told(await tess.ask("PRIVMSG #class :!codes"), "NOTICE")
+        ]
+
+
+async def test_a_code_in_a_browser() -> None:
+    async with asking() as web:
+        tess, ann = await web.talk("Tess"), await web.talk("Ann")
+        await tess.say(type="join", room="class")
+        await tess.sees("joined")
+        await tess.say(type="command", room="class", line="/set invite-only on")
+        await tess.say(type="command", room="class", line="/invite code", label="c1")
+        while "The code" not in (made := (await tess.sees("notice"))["lines"][0]):
+            pass
+        await ann.say(type="join", room="ZZZZ-ZZZZ", label="j1")
+        assert (await ann.sees("error"))["code"] == "wrong-password"
+        await ann.say(type="join", room=made.split()[2])
+        while (await ann.sees("joined"))["room"] != "class":
+            pass

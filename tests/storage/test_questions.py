@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from doubles import House
+from hubbub.chat.classroom.join_codes import JoinCode, JoinCodes
 from hubbub.chat.classroom.questions import Question, Questions
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage.memory_key_value import MemoryKeyValue
-from hubbub.storage.questions import PREFIX, StoredQuestions
+from hubbub.storage.stored_lists import JOIN_CODES, QUESTIONS, stored_join_codes, stored_questions
 from hubbub.text import refusals
 
 TEA = Question(1, "Bo", "~nc@bo.nc", "tea?", 5.0)
@@ -34,7 +35,7 @@ class Loop:
 def node(loop: Loop, store: MemoryKeyValue) -> Questions:
     questions = House().hub.questions
     loaded: list[BrokerError | None] = []
-    StoredQuestions(store, questions).load(loaded.append)
+    stored_questions(store, questions).load(loaded.append)
     loop.run()
     assert loaded == [None]
     return questions
@@ -85,6 +86,25 @@ def test_store_that_is_away_is_reported(fails: str, monkeypatch: pytest.MonkeyPa
 def test_damaged_item_is_void() -> None:
     loop = Loop()
     store = MemoryKeyValue(loop.later)
-    store.put(PREFIX + "ops", b"\xff{", 0, lambda revision: None)
+    store.put(QUESTIONS + "ops", b"\xff{", 0, lambda revision: None)
     loop.run()
     assert not node(loop, store).of("ops")
+
+
+def test_join_codes_outlive_a_restart_and_damaged_ones_are_void() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+
+    def codes() -> JoinCodes:
+        made = House().hub.rooms.codes
+        stored_join_codes(store, made).load(lambda error: None)
+        loop.run()
+        return made
+
+    one = JoinCode("ops", "ops", "Al", 1.0, 2e9, 3, ("abcdefghij",))
+    codes().store.change("BCDFGHJK", lambda known: (one,), lambda outcome: None)
+    loop.run()
+    assert codes().of("BCDFGHJK") == (one,)
+    store.put(f"{JOIN_CODES}BBBBBBBB", b"[[7]]", 0, lambda outcome: None)
+    loop.run()
+    assert not codes().of("BBBBBBBB") and [letters for letters, _ in codes().of_room("ops")] == ["BCDFGHJK"]

@@ -1,7 +1,7 @@
 """Codes: eight letters that a person can read out or type, valid once and for a while.
 
 A code pairs another device with an account (LINK), lets somebody in who has lost a password (RESET), or lets a newcomer
-register (INVITATION). The letters are those of RFC 8628, section 6.1: no vowels, so they form no words, and no digits.
+register (INVITATION).
 A code is stored as its HMAC, because all 34 bits can be tried against a plain hash in a moment.
 
 A wrong code belongs to no account, so a code cannot die of wrong tries; guessing.py bounds the tries instead.
@@ -24,10 +24,9 @@ from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals
+from hubbub.text.codes import LENGTH, LETTERS, read_code, shown_code
 
 PREFIX = "code/"
-LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
-LENGTH = 8
 PER_ACCOUNT = 5  # open codes of one purpose for an account; one more ends the oldest
 OPEN = 10_000  # open codes of one purpose in all; beyond it none is made
 
@@ -67,12 +66,9 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(StoredCode)
 
 
-def read_code(text: str) -> str:
-    """Return the letters of a typed code, in any case, with or without a hyphen or spaces; "" if it is none."""
-    if len(text) > 2 * LENGTH:
-        return ""
-    letters = text.upper().replace("-", "").replace(" ", "")
-    return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else ""
+def new_letters() -> str:
+    """Return the letters of a new code."""
+    return "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
 
 
 class Codes:
@@ -105,7 +101,7 @@ class Codes:
             if len(self._of(purpose)) >= OPEN:
                 done(refusals.CODES_FULL())
                 return
-        letters = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+        letters = new_letters()
         now = self._clock()
         key, value = self._key(letters), _encoder.encode(StoredCode(purpose, account, now, now + SECONDS[purpose]))
 
@@ -116,7 +112,7 @@ class Codes:
             self._note(key, Item(key, value, outcome))
             if account:
                 self._end(self._of(purpose, account)[:-PER_ACCOUNT])
-            done(f"{letters[:4]}-{letters[4:]}")
+            done(shown_code(letters))
 
         self._store.put(key, value, 0, stored)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from msgspec import structs
 
 from hubbub.accounts import hashing
-from hubbub.accounts.codes import LOGINS, Codes, StoredCode, read_code
+from hubbub.accounts.codes import LOGINS, Codes, StoredCode
 from hubbub.accounts.directory import Directory, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.keyring import TOKEN, Keyring, grant_id
@@ -28,6 +28,7 @@ from hubbub.model.account import Account
 from hubbub.model.grants import Grant
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
+from hubbub.text.codes import read_code
 from hubbub.text.names import check_name, key_of
 
 COOKIE_SECONDS = 90 * 24 * 3600.0  # after which a cookie that is not used is void

@@ -28,9 +28,14 @@ def voter_of(session: Session, poll: Entry) -> str:
     A person is an account, a browser, or else a name with its host: a guest who changes the name is the same voter as
     before.
     """
+    return token_of(session, poll.id)
+
+
+def token_of(session: Session, purpose: str) -> str:
+    """Return a text of polls.VOTER characters for the person behind a session: the same one for the same purpose."""
     user = owner(session)
     person = user.account.id if user.account else session.browser or user.came_as
-    digest = hashlib.blake2b(f"{poll.id} {person}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{purpose} {person}".encode(), digest_size=8).digest()
     return b32encode(digest).decode().lower()[: polls.VOTER]
 
 

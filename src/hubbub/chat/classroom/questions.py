@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.chat.classroom.hands import send_to_operators
+from hubbub.chat.classroom.lists import Lists
 from hubbub.chat.session import Posting
-from hubbub.errors import Refused
 from hubbub.model import ids
 from hubbub.model.entries import Draft, Said
 
@@ -40,22 +40,10 @@ class Question(NamedTuple):
 
 
 Change = Callable[[Sequence[Question]], Sequence[Question]]  # may raise Refused
-Changed = Callable[[Sequence[Question] | Refused], None]
 
 
-class QuestionStore(Protocol):
-    """The open questions of all rooms, outside this process."""
-
-    def change(self, room: str, change: Change, done: Changed) -> None:
-        """Change the questions of the room with an id, and call `done`, now or later, with them or with a refusal.
-
-        `change` gets the stored questions; it is called again if another node changes them at the same time.
-        """
-        ...
-
-
-class Questions:
-    """The open questions of all rooms.
+class Questions(Lists[Question]):
+    """The open questions of all rooms, by the ids of the rooms.
 
     Args:
         core: the rooms and their members.
@@ -64,36 +52,20 @@ class Questions:
     """
 
     def __init__(self, core: Core, prefix: str) -> None:
+        super().__init__()
         self._core = core
         self._prefix = prefix
         self._published = 0
-        self._known: dict[str, Sequence[Question]] = {}  # by the id of the room
         self._hosts: Counter[str] = Counter()  # open questions by the host of their author
-        self.store: QuestionStore = self  # of this process alone; the owner sets another one
-
-    def of(self, room: str) -> Sequence[Question]:
-        """Return the open questions of the room with an id, the first one first."""
-        return self._known.get(room, ())
 
     def of_host(self, host: str) -> int:
         """Return the number of open questions of the users of a host in all rooms."""
         return self._hosts[host]
 
-    def change(self, room: str, change: Change, done: Changed) -> None:
-        """Change the questions of a room in memory alone."""
-        try:
-            self.note(room, change(self.of(room)))
-        except Refused as refusal:
-            done(refusal)
-        else:
-            done(self.of(room))
-
-    def note(self, room: str, questions: Sequence[Question]) -> None:
-        """Take over the questions of a room, and tell its operators on this node about new ones."""
-        before = self.of(room)
-        self._known.pop(room, None)
-        if questions:
-            self._known[room] = questions
+    def note(self, key: str, values: Sequence[Question]) -> None:
+        """Take over the questions of the room with this id, and tell its operators on this node about new ones."""
+        room, questions, before = key, values, self.of(key)
+        super().note(key, values)
         self._hosts.update(one.host for one in questions)
         for one in before:
             self._hosts[one.host] -= 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from hubbub.chat import moderation
+from hubbub.chat.commands import codes
 from hubbub.chat.session import Session, User, owner
 from hubbub.model.access import Action, may
 from hubbub.model.entries import ModeChange
@@ -112,8 +113,12 @@ def _kick(hub: Hub, session: Session, argument: str) -> None:
     moderation.kick(hub, session, hub.rooms.of(session), name, *why)
 
 
-def _invite(hub: Hub, session: Session, name: str) -> None:
-    target = moderation.invite(hub, session, hub.rooms.of(session), name)
+def _invite(hub: Hub, session: Session, argument: str) -> None:
+    name, _, rest = argument.partition(" ")
+    if name.lower() == "code":
+        codes.make_code(hub, session, rest.lower().split())
+        return
+    target = moderation.invite(hub, session, hub.rooms.of(session), argument)
     _tell(hub, session, f"{target.nick} is invited")
 
 
@@ -332,7 +337,8 @@ ROWS = (
     _row("unmute", "NAME", "Let somebody post again.", _unbar(True)),
     _row("undo", "", "Undo your last ban or mute.", _undo),
     _row("bans", "", "List bans and mutes.", _bans),
-    _row("invite", "NAME", "Invite somebody to the room.", _invite),
+    _row("invite", "NAME|code [1h] [N uses]", "Invite somebody to the room, or make a code for many.", _invite),
+    _row("codes", "[end CODE]", "List the open codes of the room, or end one.", codes.list_codes),
     _row("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
     _row("lock", "", "Let only operators speak here.", _lock(True)),
     _row("unlock", "", "Let people speak here again.", _lock(False)),

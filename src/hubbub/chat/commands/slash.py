@@ -25,6 +25,7 @@ from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Since
 from hubbub.text import refusals
 from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES
 from hubbub.text.cleaning import beginning, clean, clean_exactly
+from hubbub.text.codes import is_shown_code
 from hubbub.text.list_pages import ListPart, page
 from hubbub.text.names import key_of
 from hubbub.text.timeparse import parse_time
@@ -194,6 +195,13 @@ def list_rooms(hub: Hub, session: Session, _: str = "", part: ListPart = BEGINNI
     hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current_name, part))
 
 
+def _join(hub: Hub, session: Session, name: str, key: str = "") -> None:
+    if not key and is_shown_code(name) and key_of(name) not in hub.rooms.loaded:
+        hub.rooms.join_by_code(session, name)
+    else:
+        hub.rooms.join(session, name, key=key)
+
+
 def _topic(hub: Hub, session: Session, argument: str) -> None:
     if argument:
         hub.set_topic(session, "" if argument == "off" else argument)
@@ -277,8 +285,8 @@ _ROWS = (
     SlashCommand(
         "join",
         "ROOM [KEY]",
-        "Join a room, or go to one you are in.",
-        lambda hub, session, text: hub.rooms.join(session, text.split()[0], key="".join(text.split()[1:2])),
+        "Join a room, or go to one you are in. /join CODE: use a code.",
+        lambda hub, session, text: _join(hub, session, *text.split()[:2]),
     ),
     SlashCommand("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
     SlashCommand("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
@@ -319,6 +327,6 @@ LONG = frozenset(
 # Names of the same commands in other chat systems.
 ALIASES = {
     "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",
-    "reply": "re", "edit": "fix", "correct": "fix", "+1": "+", "-1": "-", "react": "+", "unreact": "-",
+    "code": "join", "reply": "re", "edit": "fix", "correct": "fix", "+1": "+", "-1": "-", "react": "+", "unreact": "-",
     "pm": "msg", "tell": "msg", "whisper": "msg", "exit": "quit", "bye": "quit", "action": "me",
 }  # fmt: skip

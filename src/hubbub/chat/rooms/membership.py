@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from hubbub.chat.classroom import ballots
+from hubbub.chat.classroom.join_codes import INVITED, JoinCodes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.loaded_room import CommittedBatch, Cursor
@@ -22,6 +23,7 @@ from hubbub.model.room.absent import DAY, Absence
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
+from hubbub.text.codes import read_code
 from hubbub.text.names import LOBBY, key_of
 
 RETURNING = 200  # most messages for a member that comes back
@@ -35,6 +37,7 @@ class Rooms:
         self._remote = remote
         # Set by Effects: delivers the entries that were committed while a room was loaded.
         self.advance: Callable[[Room, Sequence[Entry]], None]
+        self.codes = JoinCodes(core)
         self._limits = core.limits
         self._delivery = core.delivery
         self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote)
@@ -73,6 +76,12 @@ class Rooms:
         self._core.block(session, self._core.budget.joins.charge(session.address))
         user.asking.add(room)
         self.load(session, room, partial(self._ask_in, session, room, after, key))
+
+    def join_by_code(self, session: Session, typed: str) -> None:
+        """Make the session's user a member of the room that a code is for. Raises Refused like `join`."""
+        code = self.codes.find(session, typed)
+        room = self.loaded.by_id.get(code.room)
+        self.join(session, room.name if room else code.name, key=typed)
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Write a room's entries to a session without a user: all from now on, or all after number `after`.
@@ -223,8 +232,50 @@ class Rooms:
     # --- steps of joining and leaving -------------------------------------------------------------------------
 
     def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
+        owner(session).asking.discard(name)
+        if not self._needs_code(session, key, room):
+            opens = not isinstance(room, BrokerError) and self.codes.are_for(room, key)
+            self._let_in(session, name, after, "" if opens else key, room)
+            return
+        assert not isinstance(room, BrokerError)
+        try:
+            opens = self.codes.find(session, key).room == room.id
+        except Refused as refusal:
+            if refusal.code != refusals.CODE_WRONG.code:
+                self._core.refuse(session, refusal, room=name)
+                return
+            opens = False
+        if not opens:
+            self._let_in(session, name, after, key, room)
+            return
+        operation = session.begin("code", name)
+
+        def spent(refusal: Refused | None) -> None:
+            if refusal:
+                self._core.refuse(session, refusal, room=name)
+            elif not session.closed:
+                # The room may have been unloaded meanwhile.
+                owner(session).invite(room.id, INVITED)
+                self.load(session, name, partial(self._let_in, session, name, after, key))
+            session.end(operation)
+
+        self.codes.spend(session, key, spent)
+
+    def _needs_code(self, session: Session, key: str, room: Room | BrokerError) -> bool:
+        """Return whether a key that looks like a code is all that may let a session in."""
+        if isinstance(room, BrokerError) or owner(session) in room.members or not read_code(key):
+            return False
+        return not any(
+            may(self._core.viewer(session, key=one), Action.JOIN, room.state, self._coming(room)) is None
+            for one in ("", key)
+        )
+
+    def _coming(self, room: Room) -> int:
+        """Return the number of users who are in a room or on their way into it; 0 if the room has no limit."""
+        return room.count + self._core.pipeline.pending_joins(room.id) if room.state.limit else 0
+
+    def _let_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
         user = owner(session)
-        user.asking.discard(name)
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
@@ -232,10 +283,9 @@ class Rooms:
             if user in room.members:
                 self._enter(session, room, after)
                 return
-            count = room.count + self._core.pipeline.pending_joins(room.id) if room.state.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
-            if refused := may(self._core.viewer(session, key=key), Action.JOIN, room.state, count):
+            if refused := may(self._core.viewer(session, key=key), Action.JOIN, room.state, self._coming(room)):
                 raise refused
             self.check_may_open(session, room)
             room.state.learn_key(key)

@@ -20,7 +20,9 @@ from hubbub.model import searching
 from hubbub.model.events import QueryResult
 from hubbub.model.queries import LAST, After, Around, Latest, Search
 from hubbub.text import names, refusals
+from hubbub.text.codes import is_shown_code
 from hubbub.text.list_pages import ListPart
+from hubbub.text.names import key_of
 from hubbub.wire.web import frames as wire
 
 
@@ -49,7 +51,10 @@ def _command(hub: Hub, session: Session, request: wire.ClientCommand) -> None:
 
 
 def _join(hub: Hub, session: Session, request: wire.Join) -> None:
-    hub.rooms.join(session, request.room, request.after, request.key)
+    if is_shown_code(request.room) and key_of(request.room) not in hub.rooms.loaded:
+        hub.rooms.join_by_code(session, request.room)
+    else:
+        hub.rooms.join(session, request.room, request.after, request.key)
 
 
 def _leave(hub: Hub, session: Session, request: wire.Leave) -> None:

@@ -26,7 +26,7 @@ from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS
 
 # The slash commands that are also messages with a `!` before them.
-COMMANDS_IN_CHANNELS = frozenset({"lock", "unlock", *(row.name for row in classroom.ROWS)})
+COMMANDS_IN_CHANNELS = frozenset({"lock", "unlock", "invite", "codes", *(row.name for row in classroom.ROWS)})
 TARGETS = 4  # maximum number of targets of one message
 # Commands of other wires: a client sends one as a message if a space stands before it.
 _WITH_PASSWORD = re.compile(r"\s*/(?:(?:un)?register|login|password)\s+\S", re.IGNORECASE)

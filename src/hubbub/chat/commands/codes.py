@@ -1,0 +1,113 @@
+"""The slash commands for codes that let people into a room (chat/classroom/join_codes.py)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hubbub.chat.classroom.join_codes import DEFAULT_SECONDS, MOST_SECONDS, MOST_USES
+from hubbub.errors import Refused
+from hubbub.model.access import Action
+from hubbub.model.events import Notice
+from hubbub.text import refusals
+from hubbub.text.codes import read_code, shown_code
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Room, Session
+
+_LIFETIME = re.compile(r"(\d{1,4})([mhd])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+
+
+def make_code(hub: Hub, session: Session, words: Sequence[str]) -> None:
+    """Make a code for the current room and reply with it; `words` are its lifetime and number of people, if given.
+
+    Raises Refused; a refusal may also follow as a reply.
+    """
+    room = hub.rooms.of(session)
+    hub.check(session, Action.SET_MODES, room)
+    seconds, most = DEFAULT_SECONDS, 0
+    for word in words:
+        if length := _LIFETIME.fullmatch(word):
+            seconds = int(length[1]) * _SECONDS[length[2]]
+        elif word.isdecimal() and len(word) < 5:
+            most = int(word)
+        elif word not in ("use", "uses"):
+            raise refusals.ARGUMENT_INVALID(synopsis="/invite code [30m|1h|1d] [N uses]")
+    if not 0 < seconds <= MOST_SECONDS or most > MOST_USES:
+        raise refusals.JOIN_CODE_LIMITS(limit=MOST_USES)
+    operation = session.begin("code")
+
+    def made(outcome: str | Refused) -> None:
+        if isinstance(outcome, Refused):
+            hub.refuse(session, outcome)
+        else:
+            hub.reply(session, Notice(tuple(_told(hub, room, outcome))))
+        session.end(operation)
+
+    try:
+        hub.rooms.codes.make(room, session.nick, seconds, most, made)
+    except Refused:
+        session.end(operation)
+        raise
+
+
+def _told(hub: Hub, room: Room, letters: str) -> Iterator[str]:
+    code = shown_code(letters)
+    one = hub.rooms.codes.of(letters)[0]
+    whom = f"{one.most} people" if one.most else "everybody who has it"
+    yield f"The code {code} lets {whom} into {room.name} for {_span(one.expires - one.created)}: /join {code}"
+    if hub.page_url:
+        yield f"{hub.page_url}#{quote(room.name)}?key={code}"
+
+
+def _span(seconds: float) -> str:
+    """Return a number of seconds in words, to the unit of which there are at least two."""
+    minutes = max(1, round(seconds / 60))
+    for unit, size in (("days", 1440), ("hours", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} minutes" if minutes > 1 else "1 minute"
+
+
+def list_codes(hub: Hub, session: Session, argument: str) -> None:
+    """List the open codes of the current room, or end those that the argument names. Raises Refused."""
+    room, codes = hub.rooms.of(session), hub.rooms.codes
+    hub.check(session, Action.SET_MODES, room)
+    known, now = codes.of_room(room.id), hub.clock()
+    if argument:
+        _end(hub, session, argument, [letters for letters, _ in known])
+        return
+    lines = [
+        f"{shown_code(letters)}: for {_span(one.expires - now)} more"
+        + (f", {len(one.used)} of {one.most} used" if one.most else "")
+        + f" (by {one.nick})"
+        for letters, one in known
+    ]
+    hub.reply(session, Notice(tuple(lines) or ("No code is open for this room",)))
+
+
+def _end(hub: Hub, session: Session, argument: str, known: Sequence[str]) -> None:
+    act, _, typed = argument.lower().partition(" ")
+    if act != "end" or not typed:
+        raise refusals.ARGUMENT_INVALID(synopsis="/codes [end CODE|end all]")
+    wanted = [letters for letters in known if typed == "all" or letters == read_code(typed)]
+    if not wanted:
+        raise refusals.NO_SUCH_CODE()
+    operation, left = session.begin("code"), len(wanted)
+
+    def ended(outcome: object) -> None:
+        nonlocal left
+        left -= 1
+        if isinstance(outcome, Refused):
+            hub.refuse(session, outcome)
+        elif not left:
+            hub.reply(session, Notice(("The code is over" if len(wanted) == 1 else "The codes are over",)))
+        if not left:
+            session.end(operation)
+
+    for letters in wanted:
+        hub.rooms.codes.end(letters, ended)
