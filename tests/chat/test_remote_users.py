@@ -13,9 +13,10 @@ from hubbub.chat.nodes import orphans
 from hubbub.chat.nodes.person import Person, person
 from hubbub.chat.private import direct
 from hubbub.chat.rooms import delivery as delivery_module
-from hubbub.chat.session import User
+from hubbub.chat.session import Posting, User
 from hubbub.errors import Refused
-from hubbub.model.entries import Entry, Joined, Kind, Left
+from hubbub.model.account import host_of
+from hubbub.model.entries import Draft, Entry, Joined, Kind, Left
 from hubbub.model.events import (
     Acknowledged,
     Event,
@@ -786,7 +787,7 @@ def came(house: House, id: str, room: str = "lobby", kind: Kind = Kind.JOIN) -> 
 def ended(house: House, seconds: float = 60.0) -> list[tuple[str, str, str]]:
     """Let time pass, and return the leaves that are published then: nick, room and id."""
     house.now += seconds
-    house.hub.remote.end_orphans(30.0)
+    house.hub.remote.orphans.end(30.0)
     drafts = house.gather()
     assert all(draft.body == Left("connection lost", quit=True) for draft in drafts)
     return [(draft.nick, draft.room, draft.id) for draft in drafts]
@@ -880,6 +881,58 @@ def test_member_whom_no_node_has_leaves_only_the_rooms_that_the_log_does_not_end
     seq = came(house, "z-1.2", "tea")
     came(house, "z-1.3", kind=Kind.LEAVE)
     assert ended(house) == [("Zoe", "tea", leave_for("z-1.", seq))]
+
+
+def after_an_outage(*lines: tuple[str, Kind, str, str]) -> House:
+    """Return the house of a new node: the log has entries of nodes that are gone (id, kind, nick, text)."""
+    house = House()
+    house.broker.recalls = house.hub.remote.orphans.has_nodes = True
+    house.broker.store([draft_of("lobby", kind, nick, text, id) for id, kind, nick, text in lines])
+    return house
+
+
+def test_members_of_nodes_that_all_died_at_once_leave_when_a_room_is_loaded_again() -> None:
+    zoe, yan = ("z-1.1", Kind.JOIN, "Zoe", ""), ("z-2.1", Kind.JOIN, "Yan", "")
+    house = after_an_outage(zoe, yan, ("z-2.2", Kind.LEAVE, "Yan", ""), ("y-1.1", Kind.JOIN, "Kim", ""))
+    house.enter("Al")
+    seqs = {entry.id: entry.seq for entry in house.broker.log}
+    arrive(house, replace(ZOE, nick="Kim", id_prefix="y-1."))
+    assert ended(house, 20.0) == [], "its node may say it yet"
+    assert ended(house) == [("Zoe", "lobby", leave_for("z-1.", seqs["z-1.1"]))]
+
+
+def test_return_under_the_same_name_after_an_outage_comes_behind_the_leave() -> None:
+    house = after_an_outage(("z-1.1", Kind.JOIN, "Zoe", ""))
+    (al,) = house.enter("Al")
+    house.connect().types("zoe")
+    house.settle()
+    assert [(type(one.body), one.nick) for one in house.broker.log] == [
+        (Joined, "Zoe"), (Joined, "Al"), (Left, "Zoe"), (Joined, "zoe"),
+    ]  # fmt: skip
+    assert al.sees() == ["-Zoe connection lost", "+zoe"]
+    assert ended(house) == []
+
+
+def test_owner_of_an_account_who_is_here_has_left_no_room_in_an_outage() -> None:
+    house = after_an_outage()
+    host = host_of("idann")
+    house.broker.store([Draft("lobby", "Ann", Joined(), "z-1.1", host)])
+    house.hub.owners[host] = User("Ann")
+    house.enter("Al")
+    assert ended(house) == []
+    house.commit(house.broker.store([Draft("lobby", "Ann", Joined(), "y-1.1", host)]))
+    house.enter("Ann")
+    assert [type(one.body) for one in house.broker.log] == [Joined] * 4
+
+
+def test_leave_that_is_on_its_way_is_not_published_by_another_name_too() -> None:
+    house = House()
+    house.enter("Al")
+    came(house, "z-1.1")
+    house.now += 60
+    house.hub.pipeline.add(Posting(Draft("lobby", "Zoe", Left(), "z-1.2", "host", room_id="lobby")))
+    house.hub.remote.orphans.end(30.0)
+    assert [draft.id for draft in house.gather()] == ["z-1.2"]
 
 
 def test_members_whom_no_node_has_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,7 +268,7 @@ def test_such_a_leave_is_followed_like_any_other_one() -> None:
     node.hub.remote.remove(home)
     node.store("lobby", Left(quit=True), end_of("idann", who.joins))
     node.house.now += 60
-    node.hub.remote.end_orphans(30)
+    node.hub.remote.orphans.end(30)
     assert node.house.gather() == []
     # The user has come here.
     node.hub.remote.add(who := node.elsewhere("lobby"))
@@ -449,7 +449,7 @@ def test_an_owner_who_comes_back_on_another_node_leaves_no_orphan() -> None:
     node.hub.remote.remove(node.hub.remote.add(node.elsewhere("lobby")))
     node.hub.remote.add(node.elsewhere(node="c"))
     node.house.now += 60
-    node.hub.remote.end_orphans(30)
+    node.hub.remote.orphans.end(30)
     node.house.settle()
     assert node.kinds()[-1] == ("Ann", Joined)
 
@@ -461,7 +461,7 @@ def test_end_of_an_owner_ends_no_member_of_the_room_whom_no_node_has_either() ->
     node.hub.remote.remove(node.hub.remote.add(who := node.elsewhere("lobby")))
     node.store("lobby", Left(quit=True), end_of("idann", who.joins))
     node.house.now += 60
-    node.hub.remote.end_orphans(30)
+    node.hub.remote.orphans.end(30)
     assert [draft.nick for draft in node.house.gather()] == ["Zoe"]
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from doubles import NOON, House, Peer
 from hubbub.chat.rooms.membership import RETURNING
+from hubbub.model.account import host_of
 from hubbub.model.codec import stored
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Joined, Kind, Left
 from hubbub.model.events import HistoryShown
+from hubbub.model.ids import leave_for
 from hubbub.model.queries import Latest
-from hubbub.model.room.absent import DAY, Absence, absences
+from hubbub.model.room.absent import DAY, Absence, absences, open_joins
 from records import entry_of, text_in
 
 AL, BO, CY = ("al", "~al@x"), ("bo", "~bo@y"), ("cy", "~al@x")
@@ -182,3 +184,30 @@ def test_all_that_a_bot_does_is_marked() -> None:
     house.settle()
     tags = {(entry.kind, entry.nick): entry.tags for entry in house.broker.log[2:]}
     assert tags.pop((Kind.MESSAGE, "Bo")) == "" and len(tags) == 5 and set(tags.values()) == {"bot"}
+
+
+def joins(*lines: tuple[str, Kind, str, str]) -> list[str]:
+    """Return the nicks of those who have joined and not left, from entries (id, kind, nick, text)."""
+    log = [entry_of("lobby", seq, 0, 1.0, kind, nick, text, id) for seq, (id, kind, nick, text) in enumerate(lines)]
+    return [one.nick for one in open_joins(log).values()]
+
+
+def test_joins_that_have_no_leave() -> None:
+    zoe, yan = ("z-1.1", Kind.JOIN, "Zoe", ""), ("z-2.1", Kind.JOIN, "Yan", "")
+    assert joins(zoe, yan, ("z-1.2", Kind.MESSAGE, "Zoe", "hi")) == ["Zoe", "Yan"]
+    assert joins(zoe, yan, ("z-1.2", Kind.LEAVE, "Zoe", "")) == ["Yan"]
+    assert joins(zoe, yan, (leave_for("z-1.", 0), Kind.LEAVE, "Zoe", "")) == ["Yan"]
+    assert joins(zoe, yan, ("z-2.2", Kind.KICK, "Yan", "Zoe rude")) == ["Yan"]
+    assert joins(zoe, yan, ("z-1.2", Kind.RENAME, "Zoe", "Kim"), ("z-2.2", Kind.KICK, "Yan", "Kim")) == ["Yan"]
+    assert joins(("z-9.1", Kind.RENAME, "Zoe", "Kim"), ("", Kind.JOIN, "Old", "")) == []
+
+
+def test_leave_of_the_owner_of_an_account_ends_all_joins_of_theirs() -> None:
+    host = host_of("idann")
+    log = [
+        Entry("lobby", 1, 0, 1.0, "Ann", "a-1.1", Joined(), host),
+        Entry("lobby", 2, 1, 1.0, "Bo", "b-1.1", Joined(), "~nc@bo.nc"),
+        Entry("lobby", 3, 2, 1.0, "Ann", "b-2.1", Joined(), host),
+        Entry("lobby", 4, 3, 1.0, "Ann", "idann.x1.0", Left(quit=True), host),
+    ]
+    assert [one.nick for one in open_joins(log).values()] == ["Bo"]

@@ -15,6 +15,7 @@ from hubbub.cluster.nats.cluster import AWAY, BACK
 from hubbub.cluster.nats.connection import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import publisher
 from hubbub.errors import BrokerError
+from hubbub.model.entries import Left
 from hubbub.model.events import Knocked
 from nats_servers import NatsServers
 
@@ -295,6 +296,23 @@ async def test_user_whose_node_died_before_it_announced_the_user_leaves(start: S
     await one.die()
     for peer in (bo, cy):
         await peer.sees("Ann has left the chat (connection lost)")
+
+
+async def test_people_of_nodes_that_died_all_at_once_have_left_by_the_log(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    await one.die()
+    await two.die()
+    three = await start()
+    assert three.cluster.presence
+    three.cluster.presence._patience = 1.0
+    cy = await three.enter("Cy")
+    left = {f"*** {name} has left the chat (connection lost) ***" for name in ("Ann", "Bo")}
+    await until(lambda: left <= set(cy.seen.splitlines()), lambda: cy.seen)
+    entries = [entry for batch in three.hub.loaded["lobby"].recent_batches.values() for entry in batch.entries]
+    assert sorted(entry.nick for entry in entries if isinstance(entry.body, Left)) == ["Ann", "Bo"]
 
 
 async def test_user_that_reconnects_at_once_is_found_by_other_nodes(start: Start) -> None:

@@ -22,7 +22,7 @@ from hubbub.chat.session import Posting, Room, User
 from hubbub.model.account import id_of, is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
-from hubbub.model.ids import end_of, leave_for, process_of, user_of
+from hubbub.model.ids import end_of, user_of
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.text.names import key_of
 
@@ -63,7 +63,7 @@ class RemoteUsers:
         # The members of this node whose membership the log has ended, for example because this node was cut off. They
         # are here still, so they join again.
         self._ended: dict[tuple[User, Room], None] = {}
-        self._orphans = Orphans(core.ticks)
+        self.orphans = Orphans(core, self._authors, self.publish_leaves)
         # Called with a remote user whose sessions are to be ended, and the reason.
         self.expel: Callable[[User, str], None] = lambda user, reason: None
         # Called with a user, and the ids of sessions that are to be ended if they are on other nodes.
@@ -77,7 +77,7 @@ class RemoteUsers:
     def _note_author(self, user: User, before: str) -> None:
         if user.present and user.id_prefix:
             self._authors[user.id_prefix] = user
-            self._orphans.found(user.id_prefix)
+            self.orphans.found(user.id_prefix)
         elif self._authors.get(user.id_prefix) is user:
             del self._authors[user.id_prefix]
 
@@ -101,7 +101,7 @@ class RemoteUsers:
             self._start_places(user)
         if who.id_prefix:
             self._authors[who.id_prefix] = user
-            self._orphans.found(who.id_prefix)
+            self.orphans.found(who.id_prefix)
         self._report(home, Person(""), who)
 
     def _start_places(self, user: User) -> None:
@@ -209,7 +209,7 @@ class RemoteUsers:
         self._gone_on.pop(user, None)
         for room, seq in self.places(user).items():
             if orphans and seq and user.id_prefix and room in self._core.loaded.by_id:
-                self._orphans.add(user.id_prefix, room, seq, user.nick, user.host)
+                self.orphans.add(user.id_prefix, room, seq, user.nick, user.host)
         for room in list(self._places.of(user)):
             self._forget(user, room)
         self._places.end(user)
@@ -253,17 +253,18 @@ class RemoteUsers:
 
     # --- the rooms of users -----------------------------------------------------------------------------------------
 
-    def room_loaded(self, room: Room) -> None:
-        """Make the remote users in a room that has just been loaded its members."""
+    def room_loaded(self, room: Room, recent: Sequence[Entry]) -> None:
+        """Make the remote users in a room that has just been loaded its members; `recent` are its newest entries."""
         for user, seq in self.rooms.get(room.id, {}).items():
             room.add_member(user, seq)
+        self.orphans.note_loaded(room, recent)
 
     def room_unloaded(self, room: Room) -> None:
         """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
         for user in self.rooms.get(room.id, ()):
             user.rooms.pop(room.id, None)
         self._places.note_name(_ref(room))
-        self._orphans.forget(room.id)
+        self.orphans.forget(room.id)
 
     def places(self, user: User) -> dict[str, int]:
         """Return the ids of the rooms of a remote user, with the numbers of the joins."""
@@ -301,12 +302,12 @@ class RemoteUsers:
         user = self._authors.get(prefix)
         if is_account(entry.host) and prefix == f"{id_of(entry.host)}.":  # a leave that several nodes may publish
             user = self._core.owners.get(entry.host)
-            self._orphans.ended(entry.host, entry.room_id)
+            self.orphans.ended(entry.host, entry.room_id)
         if user is None:
             if not isinstance(entry.body, Joined):
-                self._orphans.left(prefix, entry.room_id)
+                self.orphans.left(prefix, entry.room_id)
             elif prefix and self._core.clock() - entry.time < FRESH:
-                self._orphans.add(prefix, entry.room_id, entry.seq, entry.nick, entry.host)
+                self.orphans.add(prefix, entry.room_id, entry.seq, entry.nick, entry.host)
             return
         waits = self._waits_for(entry)
         ends = isinstance(entry.body, Left) and entry.body.quit
@@ -331,22 +332,6 @@ class RemoteUsers:
             self._ended[user, room] = None
             if self.may_speak():
                 self.rejoin()
-
-    def end_orphans(self, seconds: float) -> None:
-        """Publish leaves for the users that no node has had for a number of seconds, although the log has their joins.
-
-        A user of a node that is there is left to that node.
-        """
-        orphans = self._orphans.take(seconds)
-        living = {process_of(prefix) for prefix in self._authors} if orphans else set()
-        for one in orphans:
-            # The owner of an account may have come back, perhaps on another node.
-            if process_of(one.prefix) in living or one.host in self._core.owners:
-                continue
-            holder = self._core.users.get(key_of(one.nick))
-            if holder is None or holder.id_prefix:  # else it may be this user, on a node of an older version
-                id = leave_for(one.prefix, min(one.rooms.values()))
-                self.publish_leaves(id, one.nick, one.host, one.rooms)
 
     def publish_leaves(
         self, id: str, nick: str, host: str, rooms: Iterable[str], reason: str = "connection lost"

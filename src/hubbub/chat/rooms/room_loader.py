@@ -102,7 +102,7 @@ class RoomLoader:
         if room is None:
             room = Room(name, state, self._history)
             self.loaded.add(room)
-            self._abroad.room_loaded(room)
+            self._abroad.room_loaded(room, state.recent)
             # Other entries belong to another room that had this name before, or to the loaded state already.
             meanwhile = [entry for entry in opening.meanwhile if entry.room_id == room.id and entry.seq > state.seq]
             if meanwhile:

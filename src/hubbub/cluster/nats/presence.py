@@ -101,6 +101,7 @@ class Presence:
         self._loop = asyncio.get_running_loop()
         hub.user_changes.append(self._touch)
         lease.buried = self._bury
+        hub.remote.orphans.has_nodes = True
         hub.remote.signal = self._signal
         hub.remote.deliver = self._deliver
         hub.remote.send = self._send_to
@@ -126,7 +127,7 @@ class Presence:
             await asyncio.sleep(BEAT)
             if self._lease.valid:
                 self._hub.remote.rejoin()
-                self._hub.remote.end_orphans(self._patience)
+                self._hub.remote.orphans.end(self._patience)
             if self._link.up:
                 await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told)))
                 now = self._loop.time()

@@ -1,6 +1,6 @@
-"""Find out which users have left a room, and how much of its log each of them had received by then.
+"""Find out from the newest entries of a room which users have left it, and which have joined and not left.
 
-A user who comes back within a day continues from there.
+A user who comes back within a day continues where they left.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hubbub.model.account import host_of, is_account
-from hubbub.model.entries import Entry, Kicked, Left, NickChanged
-from hubbub.model.ids import process_of
+from hubbub.model.entries import Entry, Joined, Kicked, Left, NickChanged
+from hubbub.model.ids import process_of, user_of
 from hubbub.text.names import key_of
 
 LOOKED_BACK = 400  # newest log entries of a room that are searched for leaves
@@ -24,6 +24,32 @@ class Absence(NamedTuple):
 
     seq: int
     at: float
+
+
+class OpenJoin(NamedTuple):
+    """A join without a leave: its number, the nick that the user has by now, and their host."""
+
+    seq: int
+    nick: str
+    host: str
+
+
+def open_joins(entries: Sequence[Entry]) -> dict[str, OpenJoin]:
+    """Return the joins among entries of a room, oldest first, that have no leave, by the prefixes of the users' ids."""
+    found: dict[str, OpenJoin] = {}
+    for entry in entries:
+        prefix, body = user_of(entry.id), entry.body
+        if isinstance(body, Joined) and prefix:
+            found[prefix] = OpenJoin(entry.seq, entry.nick, entry.host)
+        elif isinstance(body, NickChanged) and prefix in found:
+            found[prefix] = found[prefix]._replace(nick=body.nick)
+        elif isinstance(body, Kicked):
+            found = {one: join for one, join in found.items() if key_of(join.nick) != key_of(body.nick)}
+        elif isinstance(body, Left):
+            found.pop(prefix, None)
+            if host := departed(entry):  # several nodes may publish it, so its id is not one of the user
+                found = {one: join for one, join in found.items() if join.host != host}
+    return found
 
 
 def departed(entry: Entry) -> str:
