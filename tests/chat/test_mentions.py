@@ -7,9 +7,11 @@ from test_account_users import Town
 
 from doubles import FakeMentions, House, Peer
 from hubbub.chat.nodes.person import Person
+from hubbub.chat.users.read_markers import of_room
 from hubbub.model.account import host_of
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import HistoryShown, Notice, Refusal
+from hubbub.model.queries import LogPage
 from records import text_in
 
 
@@ -258,3 +260,24 @@ def test_users_of_other_nodes_are_told_there() -> None:
     square.hub.remote.add(Person("Ann", host=host_of("idann")))
     square.says(bo, "@ann hi")
     assert len(square.mentions.known["idann"]) == 1
+
+
+def test_unread_mentions_are_those_behind_the_read_marker_of_their_room() -> None:
+    square = Square("Ann")
+    ann, (bo,) = square.log_in("Ann"), square.enter("Bo")
+    square.says(bo, "@ann one", "@ann two")
+    found: list[LogPage] = []
+    account, viewer = ann.session.account, square.hub.viewer(ann.session)
+    assert account is not None
+
+    def unread() -> list[str]:
+        square.hub.mentions.collect(account.id, 9, viewer, True, lambda page: found.append(page))  # type: ignore[arg-type]
+        square.settle()
+        return [text_in(one) for one in found[-1].entries]
+
+    assert unread() == ["@ann one", "@ann two"]
+    last = found[-1].entries[-1]
+    square.hub.reading.read(ann.session, account, of_room(last.room_id), last.time - 1)
+    assert unread() == ["@ann one", "@ann two"]
+    square.hub.reading.read(ann.session, account, of_room(last.room_id), last.time)
+    assert unread() == []

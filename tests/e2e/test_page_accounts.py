@@ -258,3 +258,34 @@ def test_mentions_are_counted_marked_and_listed(server: Server, enter: Enter) ->
     page.locator(".search li button").first.click()
     expect(page.locator("h1")).to_have_text("lobby")
     expect(page).to_have_title("hubbub")
+
+
+def test_mentions_that_came_while_the_page_was_closed_are_counted_until_they_are_read(
+    serve: Callable[..., Server], enter: Enter
+) -> None:
+    server = serve("--no-limits")
+    page = enter(server)
+    register(page)
+    page.keyboard.press("Escape")
+    context = page.context
+    page.close()
+    bob = server.join("Bob")
+    bob.say("/join ops", "@Ada tea?", "@Ada or ale?")
+    bob.barrier()
+    page, other = context.new_page(), context.new_page()
+    for tab in (page, other):
+        tab.goto(f"http://127.0.0.1:{server.port}/")
+        expect(tab).to_have_title(re.compile(r"^\(2\) "))
+    page.locator(".calls").click()
+    expect(page.locator(".search li")).to_have_count(2)
+    expect(page).not_to_have_title(re.compile(r"\("))
+    expect(other).not_to_have_title(re.compile(r"\("))
+    expect(other.locator(".calls")).to_have_count(0)
+    bob.say("@Ada neither")
+    bob.barrier()
+    page.reload()
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+    page.locator(".rooms input").fill("ops")
+    page.keyboard.press("Enter")
+    expect(page.locator("li.said").last).to_contain_text("neither")
+    expect(page).not_to_have_title(re.compile(r"\("))

@@ -239,3 +239,29 @@ async def test_a_stream_ends_with_its_token(how: str) -> None:
             assert (await ask(web, ALL[0], other)).status == 401
         else:
             await stream.rest()
+
+
+async def test_mentions_are_listed_for_the_rooms_of_a_token_until_they_are_read() -> None:
+    async with asking() as web:
+        account = await registered(web)
+        everywhere, ops = await token(web, account), await token(web, account, rooms=("ops",))
+        for room in ("lobby", "ops"):
+            await web.say(room, f"@Ann in {room}")
+        listed = await ask(web, "/api/v1/mentions", everywhere)
+        assert [one["text"] for one in listed.json["entries"]] == ["@Ann in lobby", "@Ann in ops"]
+        assert [one["text"] for one in (await ask(web, "/api/v1/mentions", ops)).json["entries"]] == ["@Ann in ops"]
+        assert (await web.ask("GET", "/api/v1/mentions")).status == 401
+        assert (await ask(web, "/api/v1/mentions", await token(web, account, scopes=("say",)))).status == 403
+        ann = await web.talk()
+        await ann.say(type="hello", name="Ann", password="open sesame", rooms={"ops": None})
+        await ann.sees("joined", room="ops")
+        for room in ("ops", "@nobody"):
+            await ann.say(type="read", room=room, time=1e12, label="r")
+            await ann.sees("done", label="r")
+        left = await ask(web, "/api/v1/mentions?unread=true", everywhere)
+        assert [one["text"] for one in left.json["entries"]] == ["@Ann in lobby"]
+        await ann.say(type="mentions", unread=True, label="m")
+        assert [one["text"] for one in (await ann.sees("page"))["entries"]] == ["@Ann in lobby"]
+        guest = await web.talk("Guest")
+        await guest.say(type="read", room="lobby", time=1.0, label="r")
+        await guest.sees("done", label="r")

@@ -37,6 +37,7 @@ from hubbub.model.events import (
     HistoryShown,
     Knocked,
     LoggedIn,
+    MarkerMoved,
     MembersListed,
     Mentioned,
     Missed,
@@ -255,6 +256,7 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         {"type": "rooms", "rooms": [{"name": "ops", "members": 2, "topic": "tea"}], "more": 0},
     ),
     (RoomsListed([], "ops", 0, "r1"), {"type": "rooms", "rooms": [], "more": 0, "label": "r1"}),
+    (MarkerMoved("ops", 2.5), {"type": "read", "room": "ops", "time": 2.5}),
     (Clock(2.5), {"type": "clock", "time": 2.5}),
 ]
 

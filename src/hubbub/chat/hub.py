@@ -35,6 +35,7 @@ from hubbub.chat.steps import Steps, is_hidden
 from hubbub.chat.users.account_users import AccountUsers
 from hubbub.chat.users.accounts import Accounts
 from hubbub.chat.users.naming import Naming
+from hubbub.chat.users.reading import Reading
 from hubbub.chat.users.staying import Staying
 from hubbub.chat.users.taking_back import TakingBack
 from hubbub.errors import Refused
@@ -90,6 +91,7 @@ class Hub(Core):
         self.private_history = PrivateHistory(self)
         self.questions = Questions(self, f"{boot}q.")
         self.mentions = Mentions(self)
+        self.reading = Reading(self)
         self.pushes = Pushes(self, self.mentions, lambda: self.page_url)
         self.mentions.found = self.private_log.arrived = self.pushes.note
         self.taking_back = TakingBack(self)

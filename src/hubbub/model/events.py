@@ -126,6 +126,16 @@ class Mentioned(_Event, frozen=True):
     rings: bool = False
 
 
+class MarkerMoved(_Event, frozen=True):
+    """Another session of this session's user has read a room up to a time (epoch seconds).
+
+    For a private conversation, `room` is `@` and the name of the other person; for the list of mentions it is "".
+    """
+
+    room: str
+    time: float
+
+
 class ForOperators(_Event, frozen=True):
     """A notice in a room for its operators, of which this session's user is one."""
 
@@ -338,6 +348,7 @@ Event = (
     | ReactionsAdded
     | PollCounted
     | Mentioned
+    | MarkerMoved
     | ForOperators
     | RoomExited
     | NickAssigned

@@ -242,14 +242,14 @@ function House({ chat }) {
   const [panel, setPanel] = useState(""); // on a narrow screen: rooms or people; anywhere: search
   const [keys, setKeys] = useState(false);
   const opener = useRef(null), focused = useRef(null);
-  const room = chat.room;
+  const room = chat.room, isOpen = panel === "search" || panel === "mentions"; // beside the room, and not in its place
   const toggle = (name) => {
     if (!panel) opener.current = document.activeElement;
     setPanel(panel === name ? "" : name);
   };
   const close = (goHome) => { setPanel(""); if (goHome) home(); else opener.current?.focus(); };
   useEffect(() => { // into the panel
-    const inside = panel && panel !== "search" && document.querySelector(`.${panel} .current, .${panel} button`);
+    const inside = panel && !isOpen && document.querySelector(`.${panel} .current, .${panel} button`);
     if (inside) inside.focus();
   }, [panel]);
   useEffect(() => { // what had the focus may be gone
@@ -263,12 +263,12 @@ function House({ chat }) {
   useKeys((event) => houseKeys(event, { chat, panel, close, toggle, showKeys: () => setKeys(true) }));
   useFiles(chat);
   return html`<div class=${`house show-${panel}`}>
-    <${Rooms} chat=${chat} close=${close} />
-    <main onClick=${(event) => { if (panel && panel !== "search" && !event.target.closest("header")) close(true); }}>
+    <${Rooms} chat=${chat} close=${close} show=${toggle} />
+    <main onClick=${(event) => { if (panel && !isOpen && !event.target.closest("header")) close(true); }}>
       <${Header} chat=${chat} room=${room} panel=${panel} toggle=${toggle} />
       ${room?.pins.length > 0 && html`<${Pins} key=${`pins ${room.name}`} chat=${chat} room=${room} />`}
       ${chat.phase === "lost" && html`<${Banner} chat=${chat} />`}
-      ${panel === "search" && html`<${Search} chat=${chat} close=${close} />`}
+      ${isOpen && html`<${Search} key=${panel} chat=${chat} close=${close} mentioned=${panel === "mentions"} />`}
       ${room ? html`<${Log} key=${room.name} chat=${chat} room=${room} />`
         : html`<div class="empty"><p>Choose a room, or join one.</p><p role="status">${chat.notices.at(-1)?.lines.join(" ")}</p></div>`}
       <${Knock} chat=${chat} from="" open=${(name, key) => chat.open(name, key)} />

@@ -16,6 +16,7 @@ const NAME = 128; // characters of a name that the server looks at
 const FOR_OWNERS = new Set(["name-registered", "account-required"]); // refusals that a login helps against
 const ABOUT_TALKS = new Set(["delete", "history", "search"]); // commands that are about a stored conversation in it
 const NOTICES = 50; // answers that are kept
+const reading = later(() => import("./reading.js"));
 const talks = later(() => import("./talks.js"));
 const NONE = { size: 0, get() {}, values: () => [], restore() {}, follow() {}, compare() {}, recall() {} }; // no private conversations
 const WAITS = "You have a private message, but a part of the page did not arrive that shows it. It is shown when the next one comes, or after a reload.";
@@ -42,6 +43,8 @@ export class Chat {
     this.notices = []; // answers of the server: {key, room, lines, error, after: the entry before it}
     this.flash = null; // a notice for the reader in any room: {text, error, room}
     this.knock = null; // a room that is asked for: {room, key, from, label, error, code, offer}
+    this.calls = []; // mentions that came while the page was closed, and were not read elsewhere either
+    this.reader = null; // notes what the owner of an account reads
     this.target = null; // where the log is scrolled to: {room, seq, top} or {room, end}
     this.directory = []; // rooms that there are
     this.unlisted = 0; // and how many more
@@ -72,7 +75,7 @@ export class Chat {
       unread += room.unread;
       mentioned += room.mentioned;
     }
-    return { unread, mentioned };
+    return { unread, mentioned: mentioned + this.calls.length };
   }
 
   // --- over a reload ---
@@ -145,7 +148,7 @@ export class Chat {
   leave() {
     this.link.stop();
     Object.assign(this, { phase: "name", nick: "", tag: "", resume: "", current: "", notices: [], drafts: {} });
-    Object.assign(this, { rooms: new Map(), talks: NONE, sending: new Sending(this) });
+    Object.assign(this, { rooms: new Map(), talks: NONE, sending: new Sending(this), calls: [], reader: null });
     this.changed();
   }
 
@@ -289,11 +292,21 @@ export class Chat {
   seen() {
     const room = this.room;
     if (!room || this.away || !room.atEnd) return;
+    this.reader?.note(room);
     const told = this.flash?.room === room.name;
     if (told) this.flash = null;
     if (!room.unread && !told) return;
     room.unread = room.mentioned = 0;
     this.changed();
+  }
+
+  // What the owner of an account has read, on all devices: fetched for owners alone.
+  async recall() {
+    if (!this.account.name) return;
+    try {
+      this.reader ??= new (await reading()).Reader(this);
+      await this.reader.recall();
+    } catch { /* asked for again with the next connection */ }
   }
 
   // --- reading ---

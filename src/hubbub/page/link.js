@@ -1,25 +1,14 @@
 // The WebSocket to the server: says hello, comes back by itself, and finds out why it is refused.
+import { later } from "./lazy.js";
 import { wellFormed } from "./text.js";
 
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 15000; // milliseconds between two tries
 // A page is not shown the server's pings: after so much silence it asks for something, and then waits so long for the answer.
 const QUIET = 40000, ANSWER = 15000;
 const REPLACED = 4001; // the code with which the server closes a connection whose session goes on in another one
+const why = later(() => import("./refusal.js"));
 const ADDRESS = new URL("../ws", import.meta.url); // beside the page, whatever path that has
 export const LOST = { entries: [], more: true, failed: "There is no connection right now." }; // an answer that does not come
-const MOST = 300; // characters of what the server says
-
-// Why a WebSocket was refused: a browser tells that to no script, so ask the same address by plain HTTP.
-async function refusal() {
-  try {
-    // A POST, because a browser names the page's origin in that, as it does for a WebSocket.
-    const answer = await fetch(ADDRESS, { method: "POST", cache: "no-store" });
-    const isText = answer.headers.get("Content-Type")?.startsWith("text/plain");
-    const said = (isText ? (await answer.text()).trim() : "") || `${answer.status} ${answer.statusText}`.trim();
-    if (answer.status !== 405 && answer.status !== 426) return `The server refuses the connection: ${said.slice(0, MOST)}`;
-    return "The server answers, but a proxy on the way does not pass WebSockets on.";
-  } catch { return ""; }
-}
 
 export class Link {
   // on.open(), on.message(object), on.quiet(): ask for something, on.lost(): it will be tried again,
@@ -49,7 +38,8 @@ export class Link {
       if (socket !== this.socket) return;
       if (code === REPLACED) { this.stop(); this.on.replaced(); return; }
       this.lost();
-      if (!opened) refusal().then((why) => { if (!this.socket?.readyState) this.on.refused(why); });
+      const tell = (why) => { if (!this.socket?.readyState) this.on.refused(why); };
+      if (!opened) why().then(({ refusal }) => refusal(ADDRESS)).then(tell, () => tell(navigator.onLine ? "The server does not answer." : "Your network is down."));
     };
   }
 

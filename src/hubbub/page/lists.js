@@ -14,7 +14,7 @@ const MORE = 30; // other rooms that are listed
 const Count = ({ room }) => html`<b class=${room.mentioned ? "count mention" : "count"}>${room.mentioned ? "@ " : ""}${room.unread}<span
   class="hidden"> unread${room.mentioned ? `, ${room.mentioned} for you` : ""}</span></b>`;
 
-export function Rooms({ chat, close }) {
+export function Rooms({ chat, close, show }) {
   const field = useRef(null), going = useRef("");
   const [displays, display] = useState(false);
   const open = (name, key = "") => {
@@ -50,6 +50,7 @@ export function Rooms({ chat, close }) {
         aria-describedby="why-not" />
       <button aria-label="Join">+</button></form>
     <div id="why-not"><${Knock} chat=${chat} from="rooms" open=${open} /></div>
+    ${chat.calls.length > 0 && html`<button class="calls" onClick=${() => show("mentions")}>Mentions <${Count} room=${{ unread: chat.calls.length, mentioned: chat.calls.length }} /></button>`}
     <p class="me">You are <b class=${hue(chat.nick)}><bdi>${chat.nick}</bdi></b></p>
     <${Own} chat=${chat} />
     <button class="display" onClick=${() => display(true)}>Display</button>

@@ -14,17 +14,23 @@ function summary({ failed, entries, more, mentions }) {
   return { 0: `Nothing found. ${WHOLE}`, 1: "1 match" }[entries.length] ?? `${entries.length} matches, newest first`;
 }
 
-export function Search({ chat, close }) {
+export function Search({ chat, close, mentioned }) {
   const field = useRef(null);
   const [found, setFound] = useState(null);
   const within = chat.room?.isPrivate && chat.room.stored ? chat.room : null;
-  useEffect(() => field.current.focus(), []);
+  useEffect(() => {
+    field.current.focus();
+    if (mentioned) mentions();
+  }, []);
   const search = (event) => {
     event.preventDefault();
     const words = searched(field.current.value.trim());
     if (words) chat.ask({ type: "search", words, limit: MOST, ...(within && { room: within.address }) }).then(setFound);
   };
-  const mentions = () => chat.ask({ type: "mentions", limit: MOST }).then((page) => setFound({ ...page, mentions: true }));
+  const mentions = () => chat.ask({ type: "mentions", limit: MOST }).then((page) => {
+    setFound({ ...page, mentions: true });
+    if (!page.failed) chat.reader?.listed();
+  });
   const go = async (entry) => {
     close(true);
     const name = entry.room[0] === "@" ? (await chat.privately())?.of(entry).name : entry.room;

@@ -47,6 +47,7 @@ export const TOLD = {
     chat.refresh();
     chat.follow(chat.address);
     chat.address = {};
+    chat.recall();
     chat.changed(again ? "Connected again" : "");
   },
 
@@ -149,8 +150,11 @@ export const TOLD = {
     import("./keys.js").then(({ keysAfter }) => list(chat, [...lines, ...keysAfter(lines)]), () => list(chat, lines));
   },
 
+  read(chat, { room, time }) { chat.reader?.elsewhere(room, time); },
+
   account(chat, { name }) {
     chat.account.name = name;
+    chat.recall();
     chat.changed(`You are logged in as ${name}`);
   },
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from hubbub.chat.core import Core
 from hubbub.chat.session import Room, Session, User
 from hubbub.chat.users.accounts import Accounts
+from hubbub.chat.users.read_markers import of_room
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.account import Account, id_of, is_account
@@ -160,8 +161,10 @@ class Mentions:
 
     # --- the list ---------------------------------------------------------------------------------------------------
 
-    def ask(self, session: Session, limit: int, answer: Callable[[LogPage], Event]) -> None:
+    def ask(self, session: Session, limit: int, answer: Callable[[LogPage], Event], unread: bool = False) -> None:
         """Reply to a session with the event that `answer` makes of the newest messages that mention its account.
+
+        With `unread`, these are only messages behind the read markers of their rooms.
 
         Raises:
             Refused: the session has no account.
@@ -170,17 +173,20 @@ class Mentions:
         account, viewer = session.account, self._core.viewer(session)
         if account is None:
             raise refusals.MENTIONS_NOT_KEPT()
-        self._core.ask_for(session, partial(self._collect, account.id, limit, viewer), answer)
+        self._core.ask_for(session, partial(self.collect, account.id, limit, viewer, unread), answer)
 
-    def _collect(self, account: str, limit: int, viewer: Viewer, done: Callable[[LogPage | BrokerError], None]) -> None:
-        """Call `done` with the newest mentions that can be read, the oldest first."""
+    def collect(
+        self, account: str, limit: int, viewer: Viewer, unread: bool, done: Callable[[LogPage | BrokerError], None]
+    ) -> None:
+        """Call `done` with the newest mentions of an account that a viewer may read, the oldest first."""
+        markers = self._core.read_markers
         found: list[Entry] = []
 
         def listed(mentions: Sequence[Mention] | BrokerError) -> None:
             if isinstance(mentions, BrokerError):
                 done(mentions)
             else:
-                next_of(list(mentions))
+                next_of([one for one in mentions if not unread or one.time > markers.find(account, of_room(one.room))])
 
         def next_of(left: list[Mention]) -> None:
             if left and len(found) < limit:

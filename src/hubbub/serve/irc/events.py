@@ -14,6 +14,7 @@ from hubbub.model.events import (
     Invited,
     Knocked,
     LoggedIn,
+    MarkerMoved,
     Mentioned,
     Missed,
     NickAssigned,
@@ -31,7 +32,7 @@ from hubbub.model.events import (
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import channels, history, metadata
 from hubbub.wire.irc import lines as wire
-from hubbub.wire.irc.encoder import RENAMING, VOTING, channel
+from hubbub.wire.irc.encoder import RENAMING, VOTING, channel, stamp
 from hubbub.wire.irc.numerics import REFUSALS, TEXTS
 
 
@@ -134,6 +135,12 @@ def _logged_in(client: IrcClient, event: LoggedIn) -> None:
         history.catch_up(client)
 
 
+def _marked(client: IrcClient, event: MarkerMoved) -> None:
+    if event.room and "draft/read-marker" in client.caps:
+        target = event.room[1:] if event.room.startswith("@") else channel(event.room)
+        client.emit(client.line("MARKREAD", target, f"timestamp={stamp(event.time)}"))
+
+
 EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     RoomEntered: _joined,
     RoomExited: _left,
@@ -151,6 +158,7 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
         client.emit(client.line("NOTICE", channel(event.room), event.text)) if event.told else None
     ),
     Mentioned: lambda client, event: None,  # clients find their own highlights
+    MarkerMoved: _marked,
     ForOperators: lambda client, event: client.emit(client.line("NOTICE", channel(event.room), event.text)),
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(

@@ -280,6 +280,14 @@ class Api:
         talks = [wire.ConversationInfo(name, last) for name, last in listed.last]
         return answer(wire.ConversationPage(talks, listed.more), headers=headers)
 
+    async def mentions(self, call: Call, query: wire.MentionsQuery, _: str) -> web.Response:
+        """Return the newest messages that mention the caller, in rooms that the token is for."""
+        if call.bearer is None:
+            raise refusals.NOT_LOGGED_IN()
+        collect = self._hub.mentions.collect
+        ask = partial(collect, call.bearer.account.id, query.last, self._viewer(call), query.unread)
+        return self._page(call, await self._requests.answer(ask))
+
     async def delete(self, call: Call, query: wire.DeleteQuery, room: str) -> web.Response:
         """Delete a message of the caller in a private conversation, and return the entry that says so."""
         conversation = self._hub.private_history.between(self._owner(call), room)
@@ -404,6 +412,7 @@ def _room_in(path: Mapping[str, str]) -> str:
 ROUTES = (
     Route("GET", "/rooms", "List the rooms.", wire.RoomsQuery, wire.RoomPage, Api.rooms),
     Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
+    Route("GET", "/mentions", "Read the messages that mention you.", wire.MentionsQuery, wire.Page, Api.mentions),
     Route("GET", "/rooms/{room}/messages", "Read messages.", wire.MessagesQuery, wire.Page, Api.messages),
     Route("POST", "/rooms/{room}/messages", "Send a message.", wire.PostQuery, wire.Posted, Api.post, 201),
     Route(

@@ -15,6 +15,7 @@ from hubbub.chat.messages import Which
 from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session
+from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.events import QueryResult
@@ -149,7 +150,25 @@ def _find(hub: Hub, session: Session, request: wire.Find) -> None:
 
 
 def _mentions(hub: Hub, session: Session, request: wire.AskMentions) -> None:
-    hub.mentions.ask(session, request.limit, lambda page: QueryResult(request.label, page))
+    hub.mentions.ask(session, request.limit, lambda page: QueryResult(request.label, page), request.unread)
+
+
+def _read(hub: Hub, session: Session, request: wire.MarkRead) -> None:
+    """Move the read marker of an account, or those of all its mentions; guests have none."""
+    account = session.account
+    if account is None:
+        return
+    if not request.room:
+        if hub.mentions.store:
+            hub.mentions.store.of(account.id, partial(hub.reading.read_mentions, session, account))
+        return
+    if request.room.startswith("@"):
+        other = hub.nicks.accounts.find(request.room[1:])
+        target = of_person(other.id) if other else ""
+    else:
+        target = of_room(hub.rooms.of(session, request.room).id)
+    if target:
+        hub.reading.read(session, account, target, min(request.time, hub.clock()))
 
 
 def _readable(hub: Hub, session: Session, name: str) -> str:
@@ -192,6 +211,7 @@ _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.History: _history,
     wire.Find: _find,
     wire.AskMentions: _mentions,
+    wire.MarkRead: _read,
     wire.AskRooms: _rooms,
     wire.AskMembers: _members,
     wire.AskSettings: _settings,

@@ -45,6 +45,7 @@ from hubbub.model.events import (
     Invited,
     Knocked,
     LoggedIn,
+    MarkerMoved,
     MembersListed,
     Mentioned,
     Missed,
@@ -237,10 +238,19 @@ class Find(Struct, tag="search", tag_field="type"):
     label: Label = ""
 
 
+class MarkRead(Struct, tag="read", tag_field="type"):
+    """Note that the user has read a room up to the entry of a time (epoch seconds); without a room, all mentions."""
+
+    room: Name = ""
+    time: Annotated[float, Meta(ge=0)] = 0
+    label: Label = ""
+
+
 class AskMentions(Struct, tag="mentions", tag_field="type"):
-    """Request the newest messages that mention the user, in all rooms that the user may read."""
+    """Request the newest messages that mention the user, in all rooms that they may read; `unread`: not yet."""
 
     limit: Limit = 20
+    unread: bool = False
     label: Label = ""
 
 
@@ -284,6 +294,7 @@ Request = (
     | EndPoll
     | History
     | Find
+    | MarkRead
     | AskMentions
     | AskRooms
     | AskMembers
@@ -380,6 +391,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     ReactionsAdded: lambda event: b"",
     PollCounted: lambda event: b"" if event.told else encode("votes", room=event.room, id=event.id, votes=event.votes),
     Mentioned: lambda event: encode("mention", room=event.entry.room, seq=event.entry.seq, id=event.entry.id),
+    MarkerMoved: lambda event: encode("read", room=event.room, time=event.time),
     ForOperators: lambda event: encode("notice", room=event.room, lines=[event.text]),
     RoomExited: lambda event: encode("left", room=event.room),
     RoomNameChanged: lambda event: encode("left", room=event.room) + _joined(event.to, event),

@@ -99,6 +99,13 @@ class MembersQuery(Struct):
     limit: Limit = MAX_LISTED
 
 
+class MentionsQuery(Struct):
+    """The newest messages that mention you; with `unread`, those that you have not read on any device."""
+
+    last: Last = 20
+    unread: bool = False
+
+
 class ConversationsQuery(Struct):
     """The conversations that changed last; with `after`, even if it is empty, those behind a name, by name."""
 

@@ -6,7 +6,7 @@ Sources: ircv3.net: draft/chathistory, draft/event-playback, draft/read-marker, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -21,7 +21,7 @@ from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import messages
-from hubbub.serve.irc.commands.channels import find_room, markers_of, shown_marker
+from hubbub.serve.irc.commands.channels import find_room, shown_marker
 from hubbub.text import bounds
 from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import clean_exactly, is_blank
@@ -220,10 +220,11 @@ def markread(client: IrcClient, params: list[str]) -> None:
         if then is None:
             client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
             return
-        markers, account = markers_of(client, key)
-        if markers.find(account, key) < then == markers.advance(account, key, then):
-            for other in _others(client):
-                other.send(other.line("MARKREAD", target, shown_marker(other, key)))
+        account = client.user.account if client.user and key[0] in "#@" else None
+        if account:
+            client.hub.reading.read(client.session, account, key, then)
+        else:
+            client.markers.advance("", key, then)
     client.reply("MARKREAD", target, shown_marker(client, key))
 
 
@@ -240,14 +241,6 @@ def _marked(client: IrcClient, target: str) -> str:
         return key if is_room(key[1:]) else ""
     guest = client.hub.nicks.find(target) if is_name(target) else None
     return f"~{guest.id}" if guest else f"~~{key}" if is_name(target) else ""
-
-
-def _others(client: IrcClient) -> Iterator[IrcClient]:
-    """Yield the other clients of a client's user that know read markers."""
-    for session in client.user.sessions if client.user else ():
-        other = client.network.client(session)
-        if other and other is not client and "draft/read-marker" in other.caps:
-            yield other
 
 
 # --- multi-line messages --------------------------------------------------------------------------------------------
