@@ -18,7 +18,7 @@ from hubbub.chat.users.accounts import Checked, LoginPeer, NoAccounts
 from hubbub.chat.users.staying import Stay
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Mentioned, Refusal, RoomEntered
 from hubbub.model.grants import Granted
@@ -507,7 +507,8 @@ class FakeAccounts(NoAccounts):
             self.add(name)
 
     def add(self, name: str, password: str = "secret", **fields: Any) -> Account:
-        account = Account(id=f"id{key_of(name)}", name=name, created=NOON, **fields)
+        kept = "a hash" if password else ""
+        account = Account(id=f"id{key_of(name)}", name=name, created=NOON, password=kept, **fields)
         self.known[key_of(name)] = account, password
         for tell in self.changed:
             tell(account)
@@ -531,10 +532,13 @@ class FakeAccounts(NoAccounts):
     def looks_like(self, name: str) -> str:
         return next((account.name for account, _ in self.known.values() if looks(account.name) & looks(name)), "")
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
+    def register(
+        self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "", key: SshKey | None = None
+    ) -> None:
         def act() -> None:
             needed = self.registration == "invite" and code != "CODE"
-            done(refusals.INVITATION_MISSING() if needed else self.add(name, password))
+            keys = (key,) if key else ()
+            done(refusals.INVITATION_MISSING() if needed else self.add(name, password, ssh_keys=keys))
 
         self.asked.append(act)
 
@@ -575,6 +579,13 @@ class FakeAccounts(NoAccounts):
             done(changed)
 
         self.asked.append(act)
+
+    def add_ssh_key(self, account: Account, key: SshKey, done: Checked) -> None:
+        self.change(account, lambda old: replace(old, ssh_keys=(*old.ssh_keys, key)), done)
+
+    def remove_ssh_key(self, account: Account, fingerprint: str, done: Checked) -> None:
+        kept = tuple(key for key in account.ssh_keys if key.fingerprint != fingerprint)
+        self.change(account, lambda old: replace(old, ssh_keys=kept), done)
 
     def with_words(self) -> list[Account]:
         return [account for account, _ in self.known.values() if account.words]

@@ -484,6 +484,7 @@ def test_every_setting_has_a_flag(name: str) -> None:
             "guests": "read",
             "plaintext_passwords": "yes",
             "search": "off",
+            "ssh": "no",
             "replicas": "3",
             "operator": "root:$argon2",
         }.get(name, values[kind])

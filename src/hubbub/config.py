@@ -73,6 +73,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "it, a key is made and kept in the data folder. All nodes of a cluster need the same one."
         ),
     ] = msgspec.field(default_factory=list)
+    ssh_keys: Annotated[
+        str,
+        _(
+            "File with public keys in the format of authorized_keys. The comment of a key is the account into which it "
+            "logs in, registered if there is none. Read again when it changes."
+        ),
+    ] = ""
     trust_proxy: Annotated[
         list[str],
         _(

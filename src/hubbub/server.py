@@ -57,6 +57,7 @@ from hubbub.wire.sniff import Wire
 if TYPE_CHECKING:
     from hubbub.serve.irc.client import IrcClient
     from hubbub.serve.pushing import PushSender
+    from hubbub.serve.ssh.key_file import KeyFile
     from hubbub.serve.web.site import Web
 
 log = logging.getLogger("hubbub")
@@ -120,6 +121,8 @@ async def _keep_up(house: App, certificate: Certificate | None) -> None:
         await asyncio.sleep(LOOK)
         if certificate:
             certificate.look()
+        if house.key_file:
+            house.key_file.look()
         if time.monotonic() >= free_at:
             free_at += FREE
             if house.hub.delivery.expire() and trim:
@@ -200,6 +203,7 @@ class App:
         self.certificate: Certificate | None = None
         self._sender: PushSender | None = None  # of notifications; None until the first one
         self.web: Web | None = None  # None until it is loaded
+        self.key_file: KeyFile | None = None  # of ssh; the same
         self.accounts: AccountRegistry  # once they are loaded
         self.stays: StayStore  # the same
         self.front: Acceptor
@@ -331,9 +335,11 @@ class App:
     async def _open_ssh(self) -> None:
         await load("hubbub.serve.ssh.wire")
         from hubbub.serve.ssh import host_keys, wire
+        from hubbub.serve.ssh.key_file import KeyFile
 
         keys = host_keys.host_keys(self.settings)
-        self._open(Wire.SSH, await wire.opened(self.hub, self.shared, keys))
+        self.key_file = KeyFile(Path(self.settings.ssh_keys) if self.settings.ssh_keys else None)
+        self._open(Wire.SSH, await wire.opened(self.hub, self.shared, keys, self.key_file))
         for key in keys:
             log.info("The ssh host key's fingerprint is %s (%s)", key.get_fingerprint(), key.get_algorithm())
 

@@ -13,7 +13,8 @@ from hubbub.accounts.directory import LONG
 from hubbub.accounts.former_names import FormerNames
 from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
-from hubbub.model.account import Account
+from hubbub.accounts.registry import SSH_KEYS
+from hubbub.model.account import Account, SshKey
 from hubbub.model.grants import Grant
 from hubbub.storage.key_value import Item
 from hubbub.text import refusals
@@ -242,6 +243,43 @@ def test_certificates_belong_to_one_account() -> None:
     assert len(accounts.ann().certificates) == 10
     assert accounts.ask(lambda done: remove(ann, f"{11:064x}", done)).certificates[-1] == f"{10:064x}"
     assert is_refused(accounts.ask(accounts.registry.by_certificate, f"{11:064x}"), "wrong-password")
+
+
+def test_ssh_keys_belong_to_one_account_and_open_it() -> None:
+    accounts = Accounts()
+    ann, bob = accounts.register(), accounts.register("Bob")
+    add, remove = accounts.registry.add_ssh_key, accounts.registry.remove_ssh_key
+    keys = [SshKey(fingerprint=f"SHA256:{number}", kind="ssh-ed25519") for number in range(SSH_KEYS + 1)]
+    for key in keys[:-1]:
+        kept = accounts.ask(lambda done, key=key: add(ann, key, done))
+    assert kept.has_ssh_key("SHA256:19") and kept.ssh_keys[0].added == accounts.now
+    assert accounts.ask(lambda done: add(ann, keys[0], done)) == kept
+    assert is_refused(accounts.ask(lambda done: add(ann, keys[-1], done)), "too-many-tokens")
+    assert is_refused(accounts.ask(lambda done: add(bob, keys[0], done)), "bad-value")
+    assert is_refused(
+        accounts.ask(lambda done: accounts.registry.register("Cy", "", HERE, done, "", keys[0])), "bad-value"
+    )
+    assert accounts.ask(accounts.registry.by_ssh_key, "SHA256:3").id == ann.id
+    assert is_refused(accounts.ask(lambda done: remove(ann, "SHA256:x", done)), "bad-value")
+    assert not accounts.ask(lambda done: remove(ann, "SHA256:3", done)).has_ssh_key("SHA256:3")
+    assert is_refused(accounts.ask(accounts.registry.by_ssh_key, "SHA256:3"), "wrong-password")
+    assert accounts.registry.owner_of_ssh_key("SHA256:3") is None
+
+
+def test_name_can_be_registered_for_an_ssh_key_alone() -> None:
+    accounts = Accounts()
+    key = SshKey(fingerprint="SHA256:a")
+    assert is_refused(accounts.register(password=""), "weak-password")
+    made = accounts.ask(lambda done: accounts.registry.register("Ann", "", HERE, done, "", key))
+    assert not made.password and made.has_ssh_key("SHA256:a")
+    assert is_refused(accounts.ask(lambda done: accounts.registry.remove_ssh_key(made, "SHA256:a", done)), "bad-value")
+    accounts.ask(accounts.registry.end_sessions, made)
+    changed = accounts.ask(lambda done: accounts.registry.change_password(made, PASSWORD, HERE, done))
+    assert changed.password and changed.has_ssh_key("SHA256:a"), "nobody had learned a password"
+    ended = accounts.ask(lambda done: accounts.registry.change_password(made, f"{PASSWORD}!", HERE, done))
+    assert not ended.ssh_keys
+    accounts.ask(accounts.registry.suspend, made)
+    assert is_refused(accounts.ask(accounts.registry.by_ssh_key, "SHA256:a"), "wrong-password")
 
 
 def test_tokens_and_cookies_are_listed_and_ended() -> None:

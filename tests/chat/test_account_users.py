@@ -15,7 +15,7 @@ from hubbub.chat.users.account_users import GRACE_SECONDS
 from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
-from hubbub.model.account import Account, is_account
+from hubbub.model.account import Account, SshKey, is_account
 from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
 from hubbub.model.grants import Grant, Granted
@@ -138,6 +138,81 @@ def test_wrong_credentials_are_refused_and_codes_log_in() -> None:
     town.hub.nicks.accounts.make_code = lambda account, done: done(Refused("busy", "Busy."))  # type: ignore[method-assign]
     ann.types("/link")
     assert codes(ann) == ["busy"]
+
+
+KEY = SshKey(fingerprint="SHA256:abc", kind="ssh-ed25519", added=NOON)
+
+
+def test_a_guest_with_an_ssh_key_registers_without_a_password() -> None:
+    town = Town()
+    (ann,) = town.house.enter("Ann")
+    ann.types("/register")
+    assert codes(ann) == ["argument-missing"]
+    ann.session.ssh_key = KEY
+    ann.types("/register")
+    town.settle()
+    assert ann.sees() == [LoggedIn("Ann")] and ann.user.account and ann.user.account.ssh_keys == (KEY,)
+    town.accounts.registration = "invite"
+    (bo,) = town.house.enter("Bo")
+    bo.session.ssh_key = KEY
+    bo.types("/register", "/register CODE")
+    town.settle()
+    usage, logged_in = bo.sees()
+    assert isinstance(usage, Refusal) and usage.text == "Usage: /register CODE PASSWORD" and logged_in == LoggedIn("Bo")
+
+
+def test_a_code_joins_the_ssh_key_of_a_guest_to_an_account() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.session.ssh_key = KEY
+    bo.types("/link", "/link CODE-Nobody", "/link CODE-Ann")
+    town.settle()
+    assert codes(bo) == ["not-logged-in", "wrong-password"]
+    assert bo.user.nick == "Ann" and town.accounts.known["ann"][0].ssh_keys == (KEY,)
+    bo.types("/link")  # for one more device
+    town.settle()
+    assert "CODE-Ann" in str(bo.sees())
+
+
+def test_a_login_that_may_not_change_the_account_adds_no_key() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.session.ssh_key = KEY
+    account = town.accounts.known["ann"][0]
+    town.accounts.redeem = lambda code, peer, done: town.accounts.asked.append(  # type: ignore[method-assign]
+        lambda: done(structs.replace(account, limited=True))
+    )
+    bo.types("/link CODE-Ann")
+    town.settle()
+    assert bo.user.account and not town.accounts.known["ann"][0].ssh_keys
+
+
+def test_ssh_keys_are_listed_added_and_removed() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    ann.types("/keys", "/keys add", "/keys drop x", "/keys remove")
+    assert codes(ann) == ["bad-value", "argument-invalid", "argument-invalid"]
+    ann.session.ssh_key = KEY
+    ann.types("/keys add")
+    town.settle()
+    ann.sees()
+    ann.types("/keys")
+    (listed,) = ann.sees()
+    assert isinstance(listed, Notice) and "SHA256:abc ssh-ed25519, since 20" in listed.lines[1]
+    ann.types("/password open sesame")
+    town.settle()
+    assert "all other logins" in str(ann.sees()[-1])
+    town.accounts.add("Ann", password="", ssh_keys=(KEY,))
+    ann.types("/password open sesame")
+    town.settle()
+    assert ann.sees()[-1] == Notice(("You have a password now",))
+    town.accounts.add("Ann", ssh_keys=(KEY,))
+    ann.types("/keys remove SHA256:abc")
+    town.settle()
+    assert not town.accounts.known["ann"][0].ssh_keys
+    (bo,) = town.house.enter("Bo")
+    bo.types("/keys")
+    assert codes(bo) == ["not-logged-in"]
 
 
 def test_a_guest_takes_the_name_of_their_account() -> None:

@@ -2,7 +2,7 @@
 
 from hubbub.chat.users.accounts import LoginPeer, NoAccounts
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.model.grants import Grant
 
 PEER = LoginPeer("192.0.2.1", True)
@@ -24,12 +24,13 @@ def test_without_accounts_nothing_is_registered() -> None:
     accounts.make_code(Account(id="a1", name="Ann", created=0.0), refused)
     assert codes == ["registration-closed", "wrong-password", "wrong-password", "not-logged-in"]
     del codes[:]
-    assert not accounts.mechanisms
+    assert not accounts.mechanisms and not accounts.takes_passwords(PEER)
     accounts.scram(PEER).step(b"n,,n=Ann,r=x", refused)
     accounts.by_certificate("ab" * 32, refused)
     accounts.by_trusted_name("Ann", refused)
+    accounts.by_ssh_key("SHA256:x", refused)
     accounts.by_token("hub_x", PEER, refused)
-    assert codes == ["wrong-password"] * 4
+    assert codes == ["wrong-password"] * 5 and accounts.owner_of_ssh_key("SHA256:x") is None
 
 
 def test_without_accounts_nobody_has_one_to_change() -> None:
@@ -46,6 +47,8 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.change(account, lambda old: old, refused)
     accounts.add_certificate(account, "ab" * 32, refused)
     accounts.remove_certificate(account, "ab" * 32, refused)
+    accounts.add_ssh_key(account, SshKey(fingerprint="SHA256:x"), refused)
+    accounts.remove_ssh_key(account, "SHA256:x", refused)
     accounts.end_sessions(account, refused)
     accounts.suspend(account, refused)
     accounts.delete(account, refused)
@@ -54,13 +57,18 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.end_tokens(account, ["x"], refused)
     accounts.make_cookie(account, "Firefox", refused)
     accounts.end_cookies(account, ["x"], refused)
-    assert codes == ["not-logged-in"] * 14
+    assert codes == ["not-logged-in"] * 16
     assert (
         [*accounts.tokens(account), *accounts.cookies(account), *accounts.taking_back(), *accounts.with_words()]
         == accounts.ended
         == []
     )
     assert accounts.grant_id("x") == ""
+
+
+def test_an_account_knows_its_ssh_keys() -> None:
+    account = Account(id="a1", name="Ann", created=0.0, ssh_keys=(SshKey(fingerprint="SHA256:x"),))
+    assert account.has_ssh_key("SHA256:x") and not account.has_ssh_key("SHA256:y")
 
 
 def test_an_account_is_open_unless_it_is_suspended_deleted_or_expired() -> None:

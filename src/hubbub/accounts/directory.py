@@ -46,7 +46,7 @@ class _Kept(NamedTuple):
 
 
 class Directory:
-    """The accounts by their folded names, their ids and their certificates.
+    """The accounts by their folded names, their ids, their certificates and their ssh keys.
 
     Args:
         store: the key-value store of the log.
@@ -63,6 +63,7 @@ class Directory:
         self._kept: dict[str, _Kept] = {}  # by folded name
         self._names: dict[str, str] = {}  # folded names by id
         self._certificates: dict[str, str] = {}  # folded names by fingerprint
+        self._ssh_keys: dict[str, str] = {}  # the same
         self._lookalikes = Lookalikes()
         self._loaded = False
         self.former = FormerNames(store, self.find)
@@ -93,6 +94,10 @@ class Directory:
     def by_certificate(self, fingerprint: str) -> Account | None:
         """Return the account with a certificate, whose fingerprint may be written with colons and capitals."""
         return self.find(self._certificates.get(plain_fingerprint(fingerprint), ""))
+
+    def by_ssh_key(self, fingerprint: str) -> Account | None:
+        """Return the account with an ssh key."""
+        return self.find(self._ssh_keys.get(fingerprint, ""))
 
     def looks_like(self, name: str) -> str:
         """Return the name of an account that a name looks like, except its own; "" if there is none."""
@@ -230,6 +235,7 @@ class Directory:
         self._kept[key] = _Kept(account, item.revision)
         self._names[account.id] = key
         self._certificates.update(dict.fromkeys(account.certificates, key))
+        self._ssh_keys.update((one.fingerprint, key) for one in account.ssh_keys)
         self._lookalikes.add(key, account.name)
         self._watch_end(account)
         self._tell(account)
@@ -239,6 +245,8 @@ class Directory:
         self._names.pop(account.id, None)
         for fingerprint in account.certificates:
             self._certificates.pop(fingerprint, None)
+        for one in account.ssh_keys:
+            self._ssh_keys.pop(one.fingerprint, None)
         self._lookalikes.remove(key)
 
     def _watch_end(self, account: Account) -> None:

@@ -1,7 +1,7 @@
 """All ways to log in. Every one of them ends in `LoginGate._decide`, and nothing else decides who is let in.
 
-A password, a token, a code and a SCRAM proof are weighed against guessing; a certificate, a cookie, a name from a
-trusted proxy and a program of the house are proven elsewhere, or too long to be guessed.
+A password, a token, a code and a SCRAM proof are weighed against guessing; a certificate, an ssh key, a cookie, a
+name from a trusted proxy and a program of the house are proven elsewhere, or too long to be guessed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
 from hubbub.chat.users.accounts import Bearer, Checked, LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.model.grants import Grant
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
@@ -351,6 +351,19 @@ class LoginGate:
 
         self.vault.directory.fresh(owner.name, read)
 
+    def by_ssh_key(self, fingerprint: str, done: Checked) -> None:
+        """Let the owner of an ssh key in, who has signed with it."""
+        owner = self.vault.directory.by_ssh_key(fingerprint)
+        if owner is None:
+            done(refusals.SSH_KEY_UNKNOWN())
+            return
+
+        def read(account: Account | Refused | None) -> None:
+            known = account if not isinstance(account, Account) or account.has_ssh_key(fingerprint) else None
+            done(self._decide(known, refusals.SSH_KEY_UNKNOWN(), "ssh key"))
+
+        self.vault.directory.fresh(owner.name, read)
+
     def by_cookie(self, cookie: str, done: Checked) -> None:
         """Let somebody in who shows a cookie with a request; `done` is called at once if the cookie is known here."""
 
@@ -390,8 +403,14 @@ class LoginGate:
 
         self.vault.directory.fresh(name, read)
 
-    def open_account(self, name: str, done: Checked, verifiers: hashing.Verifiers = hashing.NO_PASSWORD) -> None:
-        """Register a name without asking whether registration is open."""
+    def open_account(
+        self,
+        name: str,
+        done: Checked,
+        verifiers: hashing.Verifiers = hashing.NO_PASSWORD,
+        key: SshKey | None = None,
+    ) -> None:
+        """Register a name, with an ssh key if one is given, without asking whether registration is open."""
         try:
             shown = check_name(name)
         except Refused as refused:
@@ -403,6 +422,7 @@ class LoginGate:
             created=self._clock(),
             password=verifiers.password,
             scram=verifiers.scram,
+            ssh_keys=(structs.replace(key, added=self._clock()),) if key else (),
         )
         self.vault.directory.create(account, done)
 

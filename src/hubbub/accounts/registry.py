@@ -16,7 +16,7 @@ from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
 from hubbub.accounts.workers import Workers
 from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.model.budget import Buckets
 from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.storage.key_value import KeyValueStore
@@ -25,6 +25,7 @@ from hubbub.text.cleaning import SHOWN, clean
 from hubbub.text.names import check_name
 
 CERTIFICATES = 10  # fingerprints of an account
+SSH_KEYS = 20  # of an account
 REGISTRATIONS = 300  # names that an address can register at once: a school behind one router
 REGISTRATIONS_SECONDS = 3600.0  # in which it can register so many again
 
@@ -121,9 +122,28 @@ class AccountRegistry(LoginGate):
 
     # --- registering ----------------------------------------------------------------------------------------------
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
-        """Register a name; `code` is an invitation, which is needed if registration is not open."""
-        if refused := self._registration_refusal(name, password, peer, code):
+    def owner_of_ssh_key(self, fingerprint: str) -> Account | None:
+        """Return the account with an ssh key, whether it is open or not."""
+        return self.vault.directory.by_ssh_key(fingerprint)
+
+    def register(
+        self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "", key: SshKey | None = None
+    ) -> None:
+        """Register a name.
+
+        Args:
+            name: the name.
+            password: the password; "" for none, if a key is given.
+            peer: the peer.
+            done: receives the account, or a refusal.
+            code: an invitation, which is needed if registration is not open.
+            key: an ssh key that the peer has proven.
+
+        """
+        if key and self.owner_of_ssh_key(key.fingerprint):
+            done(refusals.SSH_KEY_TAKEN())
+            return
+        if refused := self._registration_refusal(name, password if password or not key else None, peer, code):
             done(refused)
             return
 
@@ -133,7 +153,7 @@ class AccountRegistry(LoginGate):
                 done(refused)
                 return
             self._guesses.right("", peer.address)
-            self._register(name, password, lambda made: end(made, invitation))
+            self._register(name, password, lambda made: end(made, invitation), key)
 
         def end(made: Account | Refused, invitation: StoredCode) -> None:
             if isinstance(made, Refused):
@@ -141,12 +161,12 @@ class AccountRegistry(LoginGate):
             done(made)
 
         if self.registration == "open":
-            self._register(name, password, done)
+            self._register(name, password, done, key)
             return
         self._guesses.begin("", peer.address)
         self.vault.codes.use(code, (Purpose.INVITATION,), invited)
 
-    def _registration_refusal(self, name: str, password: str, peer: LoginPeer, code: str) -> Refused | None:
+    def _registration_refusal(self, name: str, password: str | None, peer: LoginPeer, code: str) -> Refused | None:
         if self.registration == "closed":
             return refusals.REGISTRATION_CLOSED()
         if self.registration == "invite" and not code:
@@ -155,7 +175,8 @@ class AccountRegistry(LoginGate):
             return refusals.NOT_ENCRYPTED()
         try:
             shown = check_name(name)
-            hashing.check_password(password)
+            if password is not None:
+                hashing.check_password(password)
         except Refused as refused:
             return refused
         if self.find(shown):
@@ -167,10 +188,17 @@ class AccountRegistry(LoginGate):
         wait = self._registrations.take(peer.address)
         return refusals.REGISTRATIONS_SLOWED(seconds=math.ceil(wait)) if wait else None
 
-    def _register(self, name: str, password: str, done: Checked) -> None:
-        self._hash(
-            password, lambda made: done(made) if isinstance(made, Refused) else self.open_account(name, done, made)
-        )
+    def _register(self, name: str, password: str, done: Checked, key: SshKey | None) -> None:
+        def hashed(made: hashing.Verifiers | Refused) -> None:
+            if isinstance(made, Refused):
+                done(made)
+            else:
+                self.open_account(name, done, made, key)
+
+        if password:
+            self._hash(password, hashed)
+        else:
+            hashed(hashing.NO_PASSWORD)
 
     def _hash(self, password: str, done: Callable[[hashing.Verifiers | Refused], None]) -> None:
         def made(verifiers: hashing.Verifiers | None) -> None:
@@ -313,16 +341,48 @@ class AccountRegistry(LoginGate):
             done,
         )
 
+    def add_ssh_key(self, account: Account, key: SshKey, done: Checked) -> None:
+        """Let an ssh key log in to an account; its owner must have proven it."""
+        owner = self.owner_of_ssh_key(key.fingerprint)
+        if owner and owner.id != account.id:
+            done(refusals.SSH_KEY_TAKEN())
+            return
+        new = structs.replace(key, added=self._clock())
+
+        def edit(old: Account) -> Account | Refused:
+            if old.has_ssh_key(key.fingerprint):
+                return old
+            if len(old.ssh_keys) >= SSH_KEYS:
+                return refusals.TOO_MANY_SSH_KEYS(limit=SSH_KEYS)
+            return structs.replace(old, ssh_keys=(*old.ssh_keys, new))
+
+        self._change(account, edit, done)
+
+    def remove_ssh_key(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Let an ssh key log in no more. The last one stays if there is no password: nobody could log in any more."""
+
+        def edit(old: Account) -> Account | Refused:
+            kept = tuple(one for one in old.ssh_keys if one.fingerprint != fingerprint)
+            if kept == old.ssh_keys:
+                return refusals.NO_SUCH_SSH_KEY()
+            if not (kept or old.password):
+                return refusals.LAST_SSH_KEY()
+            return structs.replace(old, ssh_keys=kept)
+
+        self._change(account, edit, done)
+
     def end_sessions(self, account: Account, done: Checked) -> None:
         """End all ways to log in to an account except its password."""
         self._change(account, self._voided, done)
 
     def _voided(self, old: Account) -> Account:
-        """Return an account without its cookies, tokens, codes and certificates.
+        """Return an account without its cookies, tokens, codes, certificates and ssh keys.
 
-        Whoever has learned the password may have made any of them to come back later.
+        Whoever has learned the password may have made any of them to come back later. If there is no password, the keys
+        stay: they are the way in.
         """
-        return structs.replace(old, valid_from=self._clock(), certificates=())
+        keys = () if old.password else old.ssh_keys
+        return structs.replace(old, valid_from=self._clock(), certificates=(), ssh_keys=keys)
 
     def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
         """Let nobody log in to an account for now; or let its owner log in again."""

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from hubbub.chat.rooms.loaded_room import LoadedRoom
 from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
-from hubbub.model.account import Account, is_account
+from hubbub.model.account import Account, SshKey, is_account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, PrivateShown, QueryResult, Refusal
@@ -168,6 +168,7 @@ class Session:
         "secure",
         "seen",
         "sink",
+        "ssh_key",
         "steps",
         "told_unstored",
         "unheard",
@@ -200,6 +201,7 @@ class Session:
         self.secure = False  # encrypted connection
         # Its login gives it neither the rights of a server operator nor any over the account.
         self.limited = False
+        self.ssh_key: SshKey | None = None  # that its peer has proven; None for another one
         self.reads_private = True  # its login lets it read the stored private messages of the account
         self.grant = ""  # the id of the token or cookie with which it ends; see GrantHolders
         # Before it has a user: by the id of a room, the number of the last entry that its client has of an earlier

@@ -9,6 +9,21 @@ from hubbub.model.ignoring import Ignored
 SUFFIX = ".account"  # of the host of users who own an account: no other host ends with it
 
 
+class SshKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A public key with which the owner of an account logs in over ssh.
+
+    Args:
+        fingerprint: its SHA-256, as ssh clients show it: `SHA256:` and 43 characters.
+        kind: its algorithm, such as ssh-ed25519.
+        added: epoch seconds.
+
+    """
+
+    fingerprint: str
+    kind: str = ""
+    added: float = 0.0
+
+
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A registered name, with its credentials and settings; one record in the key-value store.
 
@@ -19,6 +34,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         password: the argon2id hash of the password; "" if there is none.
         scram: the SCRAM-SHA-256 verifier of the same password (RFC 5802); "" if there is none.
         certificates: the SHA-256 fingerprints of the owner's client certificates, in lower-case hexadecimal.
+        ssh_keys: the public keys with which its owner logs in over ssh.
         operator: whether its owner is an operator of the server.
         suspended: whether nobody can log in for now.
         deleted: whether nobody can ever log in again; the name stays blocked.
@@ -48,6 +64,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     password: str = ""
     scram: str = ""
     certificates: tuple[str, ...] = ()
+    ssh_keys: tuple[SshKey, ...] = ()
     operator: bool = False
     suspended: bool = False
     deleted: bool = False
@@ -73,6 +90,10 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         So rights in rooms, bans and mutes belong to the account, wherever its owner comes from.
         """
         return host_of(self.id)
+
+    def has_ssh_key(self, fingerprint: str) -> bool:
+        """Return whether an ssh key is one of its owner's."""
+        return any(one.fingerprint == fingerprint for one in self.ssh_keys)
 
     def is_open(self, now: float) -> bool:
         """Return whether its owner can log in, and stay logged in, at a time (epoch seconds)."""

@@ -150,6 +150,8 @@ class RegistrationPrompt(SecretPrompt):
     def _question(self) -> str:
         if self._needs_code:
             return "type your invitation code: "
+        if self._session.ssh_key:
+            return "which your ssh key is enough for, type yes: "
         return f"choose a password{self._seen(' (it can be seen)')}: "
 
     def _ask_again(self, refusal: Refused) -> None:
@@ -161,7 +163,15 @@ class RegistrationPrompt(SecretPrompt):
     def _take(self, line: str) -> None:
         if self._needs_code:
             self._code = line
-            self._ask(f"To register {self._name}, {self._question}")
+            if self._session.ssh_key:
+                self._register("")
+            else:
+                self._ask(f"To register {self._name}, {self._question}")
+        elif self._session.ssh_key:
+            if line.lower() == "yes":
+                self._register("")
+            else:
+                self._done("")
         elif self._password:
             self._register(line)
         else:

@@ -82,6 +82,7 @@ def facts(one: Account) -> dict[str, Any]:
     del shown["scram"]
     # Others could read and send notifications at that address.
     shown["push"] = bool(one.push)
+    shown["ssh_keys"] = [structs.asdict(key) for key in one.ssh_keys]
     return {**shown, "state": _state(one), "has_password": has_password}
 
 
@@ -128,7 +129,7 @@ def add(file: str | None, name: str, operator: bool, days: float, no_password: b
 @settings_options(WHERE)
 @name_argument
 def passwd(file: str | None, name: str, **flags: Any) -> None:
-    """Change the password of NAME, which is typed or piped in. Its cookies, tokens, codes and certificates end."""
+    """Change the password of NAME, which is typed or piped in. All other ways to log in to it end."""
     password = _password()
 
     async def task(accounts: AccountRegistry) -> None:
@@ -158,6 +159,24 @@ def certificate(file: str | None, name: str, add: str, remove: str, **flags: Any
 
     for fingerprint in _run(file, flags, task).certificates:
         click.echo(fingerprint)
+
+
+@account.command(cls=Command, epilog="hubbub account keys Ann")
+@settings_options(WHERE)
+@click.option("--remove", default="", metavar="FINGERPRINT", help="Let this key log in no more.")
+@name_argument
+def keys(file: str | None, name: str, remove: str, **flags: Any) -> None:
+    """Print the ssh keys of NAME, or remove one.
+
+    Each line has the fingerprint, the algorithm and the day on which the key was added.
+    """
+
+    async def task(accounts: AccountRegistry) -> Account:
+        one = _known(accounts, name)
+        return await tool.ask(accounts.remove_ssh_key, one, remove) if remove else one
+
+    for key in _run(file, flags, task).ssh_keys:
+        click.echo(f"{key.fingerprint} {key.kind} {_day(key.added)}")
 
 
 @account.command(cls=Command, epilog="hubbub account reset Ann")

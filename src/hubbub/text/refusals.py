@@ -268,6 +268,12 @@ CERTIFICATE_MISSING = Wording(
     "bad-value", "Your client has shown no certificate that is valid here. Connect with it, or name its fingerprint."
 )
 CERTIFICATE_TAKEN = Wording("bad-value", "That certificate belongs to another account.")
+SSH_KEY_UNKNOWN = Wording("wrong-password", "That ssh key belongs to no account.")
+SSH_KEY_TAKEN = Wording("bad-value", "That ssh key belongs to another account.")
+SSH_KEY_MISSING = Wording("bad-value", "You have shown no ssh key here. Connect with ssh and a key.")
+NO_SUCH_SSH_KEY = Wording("bad-value", "Your account has no such ssh key; /keys lists them.")
+LAST_SSH_KEY = Wording("bad-value", "That is the last way to log in. Set a password first, with /password.")
+TOO_MANY_SSH_KEYS = Wording("too-many-tokens", "You have {limit} ssh keys already; remove one of them first.")
 TOKEN_WRONG = Wording("wrong-password", "That token is wrong, ended or too old.")
 TOKEN_LIMITED = Wording("wrong-password", "That token is for the API only, because it is limited.")
 TOKEN_SCOPE = Wording("token-limited", "That token does not allow that: it lacks the scope {scope}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from hubbub.chat.session import Session, owner
 from hubbub.chat.users.account_users import PASSWORD
 from hubbub.chat.users.accounts import Checked, close
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.model.events import Notice
 from hubbub.text import refusals
 
@@ -29,10 +30,12 @@ def _answer(hub: Hub, session: Session, refusal: Refused | None) -> None:
 
 def _register(hub: Hub, session: Session, argument: str) -> None:
     code, password = "", argument
-    if hub.nicks.accounts.registration == "invite":
+    invited = hub.nicks.accounts.registration == "invite"
+    if invited:
         code, _, password = argument.partition(" ")
-        if not password:
-            raise refusals.ARGUMENT_MISSING(synopsis="/register CODE PASSWORD")
+    # Who has shown an ssh key needs no password.
+    if not (session.ssh_key or password) or (invited and not code):
+        raise refusals.ARGUMENT_MISSING(synopsis=f"/register {'CODE ' if invited else ''}PASSWORD")
     hub.account_users.register(session, session.nick, password.strip(), partial(_answer, hub, session), code)
 
 
@@ -82,7 +85,10 @@ def change(
 
 def _password(hub: Hub, session: Session, password: str) -> None:
     accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.account_users.peer(session)
-    told = "Your password is changed; cookies, tokens, codes and certificates of your account have ended"
+    ended = "cookies, tokens, codes and certificates" if not account.ssh_keys else "all other logins"
+    told = f"Your password is changed; {ended} of your account have ended"
+    if not account.password:
+        told = "You have a password now"
     start = partial(accounts.change_password, account, password, peer)
     change(hub, session, PASSWORD, start, lambda account: told)
 
@@ -155,6 +161,9 @@ def _log_out(hub: Hub, session: Session, _: str) -> None:
 
 
 def _link(hub: Hub, session: Session, argument: str) -> None:
+    if session.ssh_key and argument and not (session.user and session.user.account):
+        _join_key(hub, session, session.ssh_key, argument)
+        return
     account = changeable_account(session)
     if argument.lower() not in ("", "qr"):
         raise refusals.ARGUMENT_INVALID(synopsis="/link [qr]")
@@ -174,13 +183,57 @@ def _link(hub: Hub, session: Session, argument: str) -> None:
     hub.nicks.accounts.make_code(account, made)
 
 
+def _join_key(hub: Hub, session: Session, key: SshKey, code: str) -> None:
+    """Log a guest in with a code, and add the ssh key that it has shown to the account."""
+
+    def logged_in(refusal: Refused | None) -> None:
+        if refusal or session.limited:
+            _answer(hub, session, refusal)
+        else:
+            _add_key(hub, session, key)
+
+    hub.account_users.check(session, partial(hub.nicks.accounts.redeem, code), logged_in)
+
+
+def _add_key(hub: Hub, session: Session, key: SshKey) -> None:
+    account, told = changeable_account(session), "Your ssh key is kept: from now on it logs you in"
+    change(hub, session, "account", partial(hub.nicks.accounts.add_ssh_key, account, key), lambda account: told)
+
+
+def _keys(hub: Hub, session: Session, argument: str) -> None:
+    account = account_of(session)
+    verb, _, fingerprint = argument.partition(" ")
+    if verb.lower() == "add" and not fingerprint:
+        if session.ssh_key is None:
+            raise refusals.SSH_KEY_MISSING()
+        _add_key(hub, session, session.ssh_key)
+    elif verb.lower() == "remove" and fingerprint.strip():
+        account = changeable_account(session)
+        start = partial(hub.nicks.accounts.remove_ssh_key, account, fingerprint.strip())
+        change(hub, session, "account", start, lambda account: "That ssh key is removed: it logs nobody in any more")
+    elif argument:
+        raise refusals.ARGUMENT_INVALID(synopsis="/keys [add | remove FINGERPRINT]")
+    else:
+        hub.reply(session, Notice(tuple(_listed_keys(account))))
+
+
+def _listed_keys(account: Account) -> Iterator[str]:
+    if not account.ssh_keys:
+        yield "You have no ssh keys. To add one, connect with ssh under another name, and type there the code of /link:"
+        yield "  /link CODE"
+        return
+    yield "Your ssh keys (/keys remove FINGERPRINT removes one):"
+    for key in account.ssh_keys:
+        yield f"  {key.fingerprint} {key.kind}, since {datetime.fromtimestamp(key.added, UTC):%Y-%m-%d}"
+
+
 def linked(page_url: str, code: str) -> str:
     """Return the address that opens the page with a code filled in; no server is sent what follows the `#`."""
     return f"{page_url}#link={code.replace('-', '')}"
 
 
 ROWS = (
-    SlashCommand("register", "PASSWORD", "Make your name yours: only you can use it.", _register, GROUP),
+    SlashCommand("register", "[PASSWORD]", "Make your name yours. With ssh, your key is enough.", _register, GROUP),
     SlashCommand("login", "NAME PASSWORD", "Log in. With a code of /link, /login CODE is enough.", _log_in, GROUP),
     SlashCommand("password", "PASSWORD", "Change your password.", _password, GROUP),
     SlashCommand("account", "[end CODE]", "Show your account and your connections, or end one.", _account, GROUP),
@@ -189,4 +242,5 @@ ROWS = (
     SlashCommand("unregister", "PASSWORD [take-back] [yes]", "Close your account for ever.", _unregister, GROUP),
     SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),
     SlashCommand("link", "[qr]", "Make a code that logs in another device of yours.", _link, GROUP),
+    SlashCommand("keys", "[remove FINGERPRINT]", "List your ssh keys, or remove one.", _keys, GROUP),
 )

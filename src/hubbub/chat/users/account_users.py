@@ -204,7 +204,7 @@ class AccountUsers:
                     self._naming.give_up_name(nick)  # somebody else was faster
                 done(account)
 
-            self._core.nicks.accounts.register(nick, password, peer, registered, code)
+            self._core.nicks.accounts.register(nick, password, peer, registered, code, session.ssh_key)
 
         return start
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.model.grants import Grant, Granted
 from hubbub.text import refusals
 
@@ -89,8 +89,20 @@ class Accounts(Protocol):
         """Return whether passwords of a peer are taken: nobody can read along, or the operator allows it."""
         ...
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
-        """Register a name; `code` is an invitation, which is needed if registration is not open."""
+    def register(
+        self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "", key: SshKey | None = None
+    ) -> None:
+        """Register a name.
+
+        Args:
+            name: the name.
+            password: the password; "" for none, if a key is given.
+            peer: the peer.
+            done: receives the account, or a refusal.
+            code: an invitation, which is needed if registration is not open.
+            key: an ssh key that the peer has proven.
+
+        """
         ...
 
     def log_in(self, name: str, secret: str, peer: LoginPeer, done: Checked) -> None:
@@ -127,6 +139,14 @@ class Accounts(Protocol):
             done: receives the account, or a refusal.
 
         """
+        ...
+
+    def owner_of_ssh_key(self, fingerprint: str) -> Account | None:
+        """Return the account with an ssh key, whether it is open or not."""
+        ...
+
+    def by_ssh_key(self, fingerprint: str, done: Checked) -> None:
+        """Let the owner of an ssh key in, who has signed with it."""
         ...
 
     def by_trusted_name(self, name: str, done: Checked) -> None:
@@ -172,6 +192,14 @@ class Accounts(Protocol):
 
     def remove_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let the certificate with a SHA-256 fingerprint log in no more."""
+        ...
+
+    def add_ssh_key(self, account: Account, key: SshKey, done: Checked) -> None:
+        """Let an ssh key log in to an account; its owner must have proven it."""
+        ...
+
+    def remove_ssh_key(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Let an ssh key log in no more. The last one stays if there is no password: nobody could log in any more."""
         ...
 
     def end_sessions(self, account: Account, done: Checked) -> None:
@@ -288,7 +316,9 @@ class NoAccounts:
         """Return False."""
         return False
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
+    def register(
+        self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "", key: SshKey | None = None
+    ) -> None:
         """Refuse."""
         done(refusals.REGISTRATION_CLOSED())
 
@@ -311,6 +341,13 @@ class NoAccounts:
     def by_certificate(self, fingerprint: str, done: Checked) -> None:
         """Refuse."""
         done(refusals.CERTIFICATE_UNKNOWN())
+
+    def owner_of_ssh_key(self, fingerprint: str) -> Account | None:
+        """Return None."""
+
+    def by_ssh_key(self, fingerprint: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.SSH_KEY_UNKNOWN())
 
     def by_trusted_name(self, name: str, done: Checked) -> None:
         """Refuse."""
@@ -352,6 +389,14 @@ class NoAccounts:
         done(refusals.NOT_LOGGED_IN())
 
     def remove_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def add_ssh_key(self, account: Account, key: SshKey, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def remove_ssh_key(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
 

@@ -137,6 +137,11 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         """Write to the standard error output of the peer."""
         self._transport.write_error(data)
 
+    def hang_up(self) -> None:
+        """Let the client end."""
+        if self.connection:
+            self._client.signalled("HUP")
+
     def set_status(self, status: int) -> None:
         """Set the exit status with which the channel ends: 0 until then."""
         self._transport.status = status

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from hubbub.model.account import Account
+from hubbub.chat.session import User
+from hubbub.model.account import Account, SshKey
 
 
 class SshIdentity(Struct):
@@ -12,11 +13,15 @@ class SshIdentity(Struct):
 
     Args:
         wished: the name that the peer asked for; "" if that is no name, or that of every machine's owner.
-        key: the SHA-256 fingerprint of the public key with which the peer has signed; "" if it has signed with none.
-        account: the account whose password or code the peer knows; None for another way to log in.
+        key: the public key with which the peer has signed; None if it has signed with none.
+        vouched: the name that the operator's file of keys gives to the owner of the key; "" for none.
+        account: the account that the peer has proven to own; None for a guest.
+        guest: the user of a guest, which all sessions of the peer share; None until it has a name.
 
     """
 
     wished: str = ""
-    key: str = ""
+    key: SshKey | None = None
+    vouched: str = ""
     account: Account | None = None
+    guest: User | None = None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
 from hubbub.errors import Refused
+from hubbub.model.events import Notice
 from hubbub.serve.connection import Connection
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.ssh.channel import SshChannel
-from hubbub.text.names import LOBBY
+from hubbub.text.names import LOBBY, key_of
+
+log = logging.getLogger("hubbub")
 
 
 class SshLineClient(LineClient):
@@ -23,6 +28,7 @@ class SshLineClient(LineClient):
 
     wire_name = "ssh"
     prompt = b""
+    hints = False  # programs that read the lines need none
     __slots__ = ("_channel",)
 
     def __init__(self, hub: Hub, settings: Settings, channel: SshChannel) -> None:
@@ -33,22 +39,45 @@ class SshLineClient(LineClient):
         """Enter the chat, or wait for a name."""
         self.connect(connection, "ssh")
         identity = self._channel.peer.identity
+        self._session.ssh_key = identity.key
         if identity.account:
             try:
                 self._hub.account_users.log_in(self._session, identity.account, self._logged_in)
             except Refused as refused:
                 self._logged_in(refused)
+        elif identity.guest and identity.guest.sessions:
+            self._hub.naming.attach(self._session, identity.guest)
+            self._entered(None)
         elif identity.wished:
             self._ask_for(identity.wished)
 
     def _logged_in(self, refused: Refused | None) -> None:
         if refused:
             self._end(refused.text)
-        elif not self._session.rooms:
+            return
+        identity = self._channel.peer.identity
+        account = identity.account
+        if account and identity.wished and key_of(identity.wished) != key_of(account.name):
+            told = f"Your key is that of {account.name}, so you are not {identity.wished}"
+            self._hub.reply(self._session, Notice((told,)))
+        if not self._session.rooms:
             self._hub.rooms.join(self._session, LOBBY)
+        log.info("%s (%s) has logged in", self._session.nick, self._connection.peer)
+        self._connection.on_timer()  # replaces the deadline for a name
+
+    def _entered(self, refusal: Refused | None) -> None:
+        super()._entered(refusal)
+        user, accounts = self._session.user, self._hub.nicks.accounts
+        if user is None or user.account:
+            return
+        self._channel.peer.identity.guest = user
+        if self.hints and self._session.ssh_key and accounts.registration == "open":
+            self._hub.reply(self._session, Notice((f"/register keeps the name {user.nick} for your key",)))
 
     def resized(self) -> None:
         """Do nothing: there is no window."""
 
     def signalled(self, name: str) -> None:
-        """Do nothing: a program that ends closes the channel."""
+        """Leave if the peer hangs up, or is told to."""
+        if name in ("HUP", "TERM"):
+            self._hub.depart(self._session)

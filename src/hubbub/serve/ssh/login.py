@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 import asyncssh
 
-from hubbub.chat.users.accounts import Accounts, LoginPeer
+from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, SshKey
 from hubbub.serve.ssh.identity import SshIdentity
+from hubbub.serve.ssh.key_file import KeyFile
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
 from hubbub.text.names import check_name
@@ -60,12 +62,14 @@ class SshLogin(asyncssh.SSHServer):
 
     Args:
         accounts: the accounts.
+        key_file: the keys that the operator lets in.
 
     """
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, key_file: KeyFile) -> None:
         self.identity = SshIdentity()
         self._accounts = accounts
+        self._key_file = key_file
         self._connection: asyncssh.SSHServerConnection
         self._peer: LoginOwner
         self._refused = 0  # keys and answers
@@ -87,9 +91,23 @@ class SshLogin(asyncssh.SSHServer):
         self.identity = SshIdentity(wished_name(username))
         return True
 
-    def auth_completed(self) -> None:
-        """Let the peer in."""
+    async def auth_completed(self) -> None:
+        """Let the peer in, unless the account of its key is closed. Raises DisconnectError."""
+        identity = self.identity
+        if identity.key and identity.account is None:
+            outcome = await self._account_of(identity.key, identity.vouched)
+            if isinstance(outcome, Refused):
+                raise asyncssh.DisconnectError(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, outcome.text)
+            identity.account = outcome
         self._peer.logged_in()
+
+    async def _account_of(self, key: SshKey, vouched: str) -> Account | Refused | None:
+        """Return the account of a key that the peer has signed with; None for a guest's."""
+        if vouched:
+            return await _answer(partial(self._accounts.by_trusted_name, vouched))
+        if self._accounts.owner_of_ssh_key(key.fingerprint):
+            return await _answer(partial(self._accounts.by_ssh_key, key.fingerprint))
+        return None
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
         """Return a new channel for a session; False if the peer has enough of them."""
@@ -103,19 +121,22 @@ class SshLogin(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Return whether a signature with a key would do. It is not there yet, or it is not checked yet."""
-        fingerprint = key.get_fingerprint()
-        self.identity = SshIdentity(self.identity.wished)
-        if not self._would_do(fingerprint):
+        fingerprint, wished = key.get_fingerprint(), self.identity.wished
+        vouched = self._key_file.name_of(key, self._peer.origin)
+        self.identity = SshIdentity(wished)
+        if not (vouched or self._accounts.owner_of_ssh_key(fingerprint) or self._takes_guest(wished)):
             if fingerprint != self._key:
                 self._key = fingerprint
                 self._refuse()
             return False
         self._key = fingerprint
-        self.identity.key = fingerprint
+        self.identity = SshIdentity(wished, SshKey(fingerprint=fingerprint, kind=key.get_algorithm()), vouched)
         return True
 
-    def _would_do(self, fingerprint: str) -> bool:
-        return self._accounts.find(self.identity.wished) is None and self._accounts.guests != "no"
+    def _takes_guest(self, wished: str) -> bool:
+        """Return whether somebody without an account may come in under a name, at least to register it."""
+        accounts = self._accounts
+        return accounts.find(wished) is None and (accounts.guests != "no" or accounts.registration != "closed")
 
     def _refuse(self) -> None:
         """Count a refusal. Raises DisconnectError after too many."""
@@ -134,11 +155,9 @@ class SshLogin(asyncssh.SSHServer):
         self.identity = SshIdentity(self.identity.wished)
         if account := self._accounts.find(self.identity.wished):
             return self._question(f"{account.name} is registered.")
-        if self._accounts.guests != "no":
+        if self._takes_guest(self.identity.wished):
             return True
-        closed = self._accounts.registration == "closed"
-        refused = refusals.NEWCOMERS_REFUSED() if closed else refusals.REGISTERED_ONLY()
-        self._connection.send_auth_banner(f"{refused.text}\r\n")
+        self._connection.send_auth_banner(f"{refusals.NEWCOMERS_REFUSED().text}\r\n")
         self._refuse()
         return False
 
@@ -151,14 +170,8 @@ class SshLogin(asyncssh.SSHServer):
         if len(responses) != 1 or not wished:
             self._refuse()
             return False
-        checked: asyncio.Future[Account | Refused] = asyncio.get_running_loop().create_future()
-
-        def done(outcome: Account | Refused) -> None:
-            if not checked.done():
-                checked.set_result(outcome)
-
-        self._accounts.log_in(wished, responses[0], LoginPeer(self._peer.origin, True), done)
-        outcome = await checked
+        peer = LoginPeer(self._peer.origin, True)
+        outcome = await _answer(partial(self._accounts.log_in, wished, responses[0], peer))
         if isinstance(outcome, Account):
             self.identity = SshIdentity(wished, account=outcome)
             return True
@@ -170,5 +183,19 @@ class SshLogin(asyncssh.SSHServer):
     @property
     def description(self) -> str:
         """What the log says about the peer: the name, the key and the client, cleaned."""
+        identity = self.identity
         version = clean(str(self._connection.get_extra_info("client_version", ""))[:SHOWN])
-        return f"{self.identity.wished or 'no name'}, {self.identity.key or 'no key'}, {version}"
+        key = identity.key.fingerprint if identity.key else "no key"
+        return f"{identity.wished or 'no name'}, {key}, {version}"
+
+
+async def _answer(start: Callable[[Checked], None]) -> Account | Refused:
+    """Return the outcome of a check."""
+    checked: asyncio.Future[Account | Refused] = asyncio.get_running_loop().create_future()
+
+    def done(outcome: Account | Refused) -> None:
+        if not checked.done():  # the peer may have gone
+            checked.set_result(outcome)
+
+    start(done)
+    return await checked

@@ -6,8 +6,9 @@ import logging
 
 import asyncssh
 
+from hubbub.model.account import Account
 from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.connection import TICK, Connection
+from hubbub.serve.connection import STOPPING, TICK, Connection
 from hubbub.serve.ssh.channel import SshChannel
 from hubbub.serve.ssh.identity import SshIdentity
 from hubbub.serve.ssh.login import SshLogin
@@ -50,7 +51,7 @@ class SshPeer:
         self._has_turn = False
         self._is_in = False  # the peer is logged in
         self._paused = False  # the peer does not read
-        self._ending = False  # the server is stopping
+        self._ending = False  # no more channels are opened: the server is stopping, or the login is void
         self._empty_since = 0.0  # time since which there is no channel
 
     # --- the queue's calls ----------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ class SshPeer:
         """Close when the channels, which are told that the server is stopping, are closed."""
         self._ending = True
         if not self.channels:
-            self._disconnect("The server is shutting down")
+            self._disconnect(STOPPING)
 
     def ask_sign_of_life(self) -> bool:
         """Send nothing and return False: the kernel's probe tells enough."""
@@ -216,6 +217,49 @@ class SshPeer:
         log.info("%s has logged in over ssh (%s)", self.connection.peer, self.login.description)
         self.connection.on_timer()
 
+    def account_changed(self, account: Account, now: float) -> None:
+        """Follow an account: end if it is the peer's and is closed, or has the peer's key no more.
+
+        A guest whose key it has now is its owner: that one has just registered, or joined the key to the account.
+
+        Args:
+            account: the changed account.
+            now: epoch seconds.
+
+        """
+        if not self._is_in:
+            return
+        identity = self.identity
+        before, fingerprint = identity.account, identity.key.fingerprint if identity.key else ""
+        has_key = account.has_ssh_key(fingerprint)
+        if before is None and has_key and account.is_open(now):
+            identity.account = account
+        elif before is None or before.id != account.id:
+            return
+        elif not account.is_open(now):
+            self._hang_up(sessions=False)
+        elif account.valid_from > before.valid_from and not (has_key or identity.vouched):
+            self._hang_up(sessions=False)
+        elif before.has_ssh_key(fingerprint) and not has_key:
+            self._hang_up(sessions=True)
+        else:
+            identity.account = account
+
+    def _hang_up(self, sessions: bool) -> None:
+        """End the commands, open no more channels, and close when all channels are closed.
+
+        Args:
+            sessions: whether the sessions end, too. If not, the hub ends those that must end: the one in which the
+                owner of an account changes the password stays.
+
+        """
+        self._ending = True
+        for channel in list(self.channels):
+            if sessions or channel.command is not None:
+                channel.hang_up()
+        if not self.channels:
+            self._disconnect("Log in again")
+
     @property
     def identity(self) -> SshIdentity:
         """What the peer has proven."""
@@ -235,5 +279,5 @@ class SshPeer:
         self.channels.pop(channel, None)
         if not self.channels:
             if self._ending:
-                self._disconnect("The server is shutting down")
+                self._disconnect("All is closed")
             self.connection.on_timer()

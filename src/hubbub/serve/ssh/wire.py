@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import asyncssh
 
 from hubbub.chat.hub import Hub
+from hubbub.model.account import Account
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.connection import Shared
 from hubbub.serve.hub_requests import HubRequests, Requester
 from hubbub.serve.ssh.channel import Shapes, SshChannel
 from hubbub.serve.ssh.command_client import CommandClient
+from hubbub.serve.ssh.key_file import KeyFile
 from hubbub.serve.ssh.line_client import SshLineClient
 from hubbub.serve.ssh.login import SshLogin
 from hubbub.serve.ssh.login_queue import LoginQueue
@@ -32,13 +35,23 @@ CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly130
 MACS = ("hmac-sha2-256-etm@openssh.com",)  # named in the offer; the ciphers need none
 
 
-async def opened(hub: Hub, shared: Shared, host_keys: Sequence[asyncssh.SSHKey]) -> Callable[[Caller], SshPeer]:
-    """Return the factory of the clients of the wire, ready for the first peer."""
+async def opened(
+    hub: Hub, shared: Shared, host_keys: Sequence[asyncssh.SSHKey], key_file: KeyFile
+) -> Callable[[Caller], SshPeer]:
+    """Return the factory of the clients of the wire, ready for the first peer.
+
+    Args:
+        hub: the hub.
+        shared: the state that all connections share.
+        host_keys: the keys that identify the server.
+        key_file: the keys that the operator lets in.
+
+    """
     # Its log would show addresses and names a second time, and not cleaned.
     asyncssh.set_log_level("CRITICAL")
     door = PacketListener()
     options = await asyncssh.SSHServerConnectionOptions.construct(
-        server_factory=lambda: SshLogin(hub.nicks.accounts),
+        server_factory=lambda: SshLogin(hub.nicks.accounts, key_file),
         server_host_keys=list(host_keys),
         server_version=VERSION,
         kex_algs=list(EXCHANGES),
@@ -59,7 +72,15 @@ async def opened(hub: Hub, shared: Shared, host_keys: Sequence[asyncssh.SSHKey])
     queue = LoginQueue(shared.loop.call_soon, shared.loop.call_later, shared.clock, not shared.settings.no_limits)
     requests = HubRequests(hub, shared.loop, RAW)
     shapes = Shapes(lines=partial(SshLineClient, hub, shared.settings), command=partial(_command, hub, requests))
+    hub.nicks.accounts.changed.append(partial(_follow, shared))
     return partial(SshPeer, SshParts(shared, door, queue, shapes))
+
+
+def _follow(shared: Shared, account: Account) -> None:
+    """Tell the peers that an account was changed."""
+    for connection in list(shared.connections):
+        if isinstance(peer := connection.client, SshPeer):
+            peer.account_changed(account, time.time())
 
 
 def _command(hub: Hub, requests: HubRequests, channel: SshChannel) -> CommandClient:
