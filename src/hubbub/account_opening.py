@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import time
 from collections.abc import Callable
 
@@ -58,14 +57,20 @@ async def read_all(begin: Callable[[Callable[[BrokerError | None], None]], None]
         raise SettingsError(f"The accounts cannot be read: {error}.")
 
 
+def _split(command: str) -> list[str]:
+    import shlex  # most servers have no such command
+
+    try:
+        return shlex.split(command)
+    except ValueError:
+        raise SettingsError("The setting auth_command has a quote that is not closed.") from None
+
+
 def _house(settings: Settings, loop: asyncio.AbstractEventLoop) -> house.HouseProgram | None:
     """Return the program of the house; None if there is none."""
     if settings.auth_command and settings.auth_socket:
         raise SettingsError("Use either the setting auth_command or auth_socket, not both.")
-    try:
-        command = shlex.split(settings.auth_command)
-    except ValueError:
-        raise SettingsError("The setting auth_command has a quote that is not closed.") from None
+    command = _split(settings.auth_command) if settings.auth_command else []
     if not command and not settings.auth_socket:
         return None
     workers = Workers(house.THREADS, house.WAITING, loop.call_soon_threadsafe, "hubbub-house")

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 200  # newest messages among which a message is found by its author or its position
 # `s/old/new/`, with or without the last slash; a slash in one of the texts has a backslash before it.
-_SUBSTITUTION = re.compile(r"s/((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)(?:/(g?))?")
-_ESCAPED = re.compile(r"\\([/\\])")
+_SUBSTITUTION = r"s/((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)(?:/(g?))?"
+_ESCAPED = r"\\([/\\])"
 
 Refuse = Callable[[Refused], None]
 
@@ -238,12 +238,12 @@ def say(  # noqa: PLR0913 - the parts of one message
     tags: str = "",
 ) -> None:
     """Say a text like `Hub.say`, or correct the user's last message if the text is `s/old/new/` and that has `old`."""
-    substitution = _SUBSTITUTION.fullmatch(text) if text.startswith("s/") and kind is Kind.MESSAGE else None
+    substitution = re.fullmatch(_SUBSTITUTION, text) if text.startswith("s/") and kind is Kind.MESSAGE else None
     if substitution is None or tags:
         hub.say(session, text, room, kind, label, tags)
         return
     where = hub.rooms.of(session, room)
-    old, new = (_ESCAPED.sub(r"\1", part) for part in substitution.groups()[:2])
+    old, new = (re.sub(_ESCAPED, r"\1", part) for part in substitution.groups()[:2])
     count = -1 if substitution[3] else 1
 
     def act(entry: Entry | None) -> None:

@@ -20,12 +20,13 @@ MOST_WORDS = 20  # own words of an account
 
 # The text between spaces, `@`, `:` and `,`; whole, so the search is linear.
 _PART = r"[^\s@:,]++"
-_ADDRESSED = re.compile(rf"(?<!\w)@({_PART})|(?<![^\s@:,])({_PART})(?=:(?!\S)|,(?!\d))")
-_SIGNS = re.compile(r"^\W+|\W+$")
-_ENDING = re.compile(rf"[{BETWEEN}]\w{{1,2}}$")  # Ann's, Ann'll
-_RUN = re.compile(r"\w[\w.-]*")
-_PIECE = re.compile(r"\w+")
-_WORD = re.compile(r"\w+(?:[.-]\w+)*")
+# As texts: `re` compiles and keeps them when they are used first, which makes the start of the server shorter.
+_ADDRESSED = rf"(?<!\w)@({_PART})|(?<![^\s@:,])({_PART})(?=:(?!\S)|,(?!\d))"
+_SIGNS = r"^\W+|\W+$"
+_ENDING = rf"[{BETWEEN}]\w{{1,2}}$"  # Ann's, Ann'll
+_RUN = r"\w[\w.-]*"
+_PIECE = r"\w+"
+_WORD = r"\w+(?:[.-]\w+)*"
 
 
 class Mention(NamedTuple):
@@ -46,7 +47,7 @@ class Mention(NamedTuple):
 def addressed(text: str) -> tuple[str, ...]:
     """Return the folded names that a text may address; most of them may be nobody's."""
     found: dict[str, None] = {}
-    for match in islice(_ADDRESSED.finditer(text), MOST_NAMES):
+    for match in islice(re.finditer(_ADDRESSED, text), MOST_NAMES):
         found.update(dict.fromkeys(_names(match[1] or match[2])))
     return tuple(found)
 
@@ -55,8 +56,8 @@ def _names(part: str) -> Iterable[str]:
     """Yield the folded names that a part of a text may mean: `[Ann]`, and Ann; Ann's, and Ann."""
     if len(part) > FOLDED_CHARS:
         return
-    bare = _SIGNS.sub("", part)
-    for name in dict.fromkeys((part, bare, _ENDING.sub("", bare))):
+    bare = re.sub(_SIGNS, "", part)
+    for name in dict.fromkeys((part, bare, re.sub(_ENDING, "", bare))):
         if key := key_of(name):
             yield key
 
@@ -64,14 +65,14 @@ def _names(part: str) -> Iterable[str]:
 def words_in(text: str) -> frozenset[str]:
     """Return the folded words of a text: those between other signs, and those with dots and hyphens as a whole."""
     folded = fold_text(text)
-    runs = {run.rstrip(".-") for run in _RUN.findall(folded)}
-    return frozenset(runs.union(_PIECE.findall(folded)))
+    runs = {run.rstrip(".-") for run in re.findall(_RUN, folded)}
+    return frozenset(runs.union(re.findall(_PIECE, folded)))
 
 
 def own_word(typed: str) -> str:
     """Return a word that somebody wants to be told of, folded; "" if it is no word or too long."""
     word = key_of(typed)
-    return word if len(word) <= NAME_CHARS and _WORD.fullmatch(word) else ""
+    return word if len(word) <= NAME_CHARS and re.fullmatch(_WORD, word) else ""
 
 
 def merged(known: Iterable[Mention], more: Iterable[Mention]) -> list[Mention]:

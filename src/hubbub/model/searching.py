@@ -17,9 +17,9 @@ from hubbub.text.timeparse import parse_time
 _NAMES = "from|in|before|after"
 _QUOTE = '["“”„]'
 # A filter; its value may have quotes, and spaces between them: before:"2026-11-24 09:15".
-_FILTER = re.compile(rf"(?<!\S)({_NAMES}):(?:{_QUOTE}([^\"“”„]+){_QUOTE}|([^\s\"“”„]+))(?!\S)", re.IGNORECASE)
+_FILTER = rf"(?i)(?<!\S)({_NAMES}):(?:{_QUOTE}([^\"“”„]+){_QUOTE}|([^\s\"“”„]+))(?!\S)"
 # A word that looks like a filter, in quotes: a search for the text itself.
-_QUOTED = re.compile(rf"(?<!\S){_QUOTE}((?:{_NAMES}):[^\s\"“”„]*){_QUOTE}(?!\S)", re.IGNORECASE)
+_QUOTED = rf"(?i)(?<!\S){_QUOTE}((?:{_NAMES}):[^\s\"“”„]*){_QUOTE}(?!\S)"
 
 
 class Asked(NamedTuple):
@@ -63,8 +63,8 @@ def parse(text: str, now: float) -> Asked:
     if len(text) > SEARCH_CHARS:
         raise refusals.SEARCH_TOO_LONG(limit=SEARCH_CHARS)
     text = clean(text)
-    found = {match[1].lower(): (match[2] or match[3]).strip() for match in _FILTER.finditer(text)}
-    asked = Asked(words_of(_QUOTED.sub(r"\1", _FILTER.sub("", text))))
+    found = {match[1].lower(): (match[2] or match[3]).strip() for match in re.finditer(_FILTER, text)}
+    asked = Asked(words_of(re.sub(_QUOTED, r"\1", re.sub(_FILTER, "", text))))
     if name := found.get("from"):
         asked = asked._replace(author=author_of(name))
     if room := found.get("in"):

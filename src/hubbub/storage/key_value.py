@@ -26,7 +26,7 @@ from typing import NamedTuple, Protocol
 from hubbub.errors import BrokerError
 
 MAX_KEY_BYTES = 200  # in UTF-8
-_INVALID = re.compile(r"[\0\ud800-\udfff]")  # NUL, and lone surrogates, which have no UTF-8
+_INVALID = r"[\0\ud800-\udfff]"  # NUL, and lone surrogates, which have no UTF-8
 MAX_VALUE_BYTES = 64 * 1024
 MAX_ITEMS = 500  # items in a page
 WATCH_SECONDS = 0.5  # until a change is reported, while the store can be reached
@@ -104,7 +104,7 @@ class KeyValueStore(Protocol):
 
 def check_key(key: str) -> str:
     """Return a key. Raise ValueError if it is not valid."""
-    if not all(key.split("/")) or _INVALID.search(key) or len(key.encode()) > MAX_KEY_BYTES:
+    if not all(key.split("/")) or re.search(_INVALID, key) or len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"{key[:MAX_KEY_BYTES]!r} is no key")
     return key
 

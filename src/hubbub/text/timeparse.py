@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta, tzinfo
 
 from hubbub.text import refusals
 
-_AGO = re.compile(r"(\d{1,4}) ?(m|min|minutes?|h|hours?|d|days?)(?: ago)?")
+_AGO = r"(\d{1,4}) ?(m|min|minutes?|h|hours?|d|days?)(?: ago)?"
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
@@ -27,7 +27,7 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
     text = text.strip().lower()
     today = datetime.combine(datetime.fromtimestamp(now, tz), time(), tz)
     try:
-        if ago := _AGO.fullmatch(text):
+        if ago := re.fullmatch(_AGO, text):
             return now - int(ago[1]) * _UNITS[ago[2][0]].total_seconds()
         if text in ("today", "yesterday"):
             return _first(today - timedelta(days=text == "yesterday"))

@@ -130,13 +130,13 @@ def _account(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
-_UNREGISTER = re.compile(r"(.*?)(\s+take-back)?(\s+yes)?", re.DOTALL | re.IGNORECASE)
+_UNREGISTER = r"(?is)(.*?)(\s+take-back)?(\s+yes)?"
 
 
 def _unregister(hub: Hub, session: Session, argument: str) -> None:
     """Close the account of a session, after a confirmation and with the password."""
     account = changeable_account(session)
-    match = _UNREGISTER.fullmatch(argument)
+    match = re.fullmatch(_UNREGISTER, argument)
     assert match
     password, take_back, sure = match.groups()
     if not sure:

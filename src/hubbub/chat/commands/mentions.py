@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hubbub.chat.session import Session
 
 GROUP = "messages"
-_HOURS = re.compile(r"(\d{1,2})-(\d{1,2})", re.ASCII)
+_HOURS = r"(?a)(\d{1,2})-(\d{1,2})"
 SHOWN = 10  # mentions that are listed by default
 MOST = 50
 
@@ -71,7 +71,7 @@ def _send_to(hub: Hub, session: Session, url: str) -> None:
 
 
 def _dnd(hub: Hub, session: Session, argument: str) -> None:
-    hours = _HOURS.fullmatch(argument)
+    hours = re.fullmatch(_HOURS, argument)
     quiet = (int(hours[1]), int(hours[2])) if hours else None
     if (quiet is None and argument.lower() != "off") or (quiet and (max(quiet) > 23 or quiet[0] == quiet[1])):
         raise refusals.ARGUMENT_INVALID(synopsis="/dnd 22-7, with hours from 0 to 23, or /dnd off")

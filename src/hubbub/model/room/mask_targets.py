@@ -25,9 +25,7 @@ IP = "ip:"  # prefix of the host in a mask of addresses
 _HIDDEN = f"{IP}*"
 # Groups of digits as in an IPv4 address, or hexadecimal ones as in IPv6, with wildcards or a prefix length: not a
 # cloak.
-_PATTERN = re.compile(
-    r"(?=.*\d)[\d*?]{1,3}(\.[\d*?]{1,3}){1,3}(/\d{1,2})?|[0-9a-f*?]*:[0-9a-f:.*?]*(/\d{1,3})?", re.IGNORECASE
-)
+_PATTERN = r"(?i)(?=.*\d)[\d*?]{1,3}(\.[\d*?]{1,3}){1,3}(/\d{1,2})?|[0-9a-f*?]*:[0-9a-f:.*?]*(/\d{1,3})?"
 _ALL = ("*", "*.*", "*:*")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -50,7 +48,7 @@ def one_address(text: str) -> str | None:
 
 def is_pattern(host: str) -> bool:
     """Return whether the host of a mask matches several addresses."""
-    return host not in _ALL and _PATTERN.fullmatch(host) is not None
+    return host not in _ALL and re.fullmatch(_PATTERN, host) is not None
 
 
 @lru_cache(256)

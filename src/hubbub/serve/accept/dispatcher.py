@@ -19,8 +19,6 @@ from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.wire import ssh
 from hubbub.wire.sniff import Wire
-from hubbub.wire.web import http
-from hubbub.wire.web.statuses import status_of
 
 HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 # Unfinished TLS handshakes allowed per address. A school class behind one router opens its pages at the same time.
@@ -205,6 +203,10 @@ def _in_words_of(wire: Wire, refused: Refused) -> bytes:
     if wire is Wire.IRC:
         return f"ERROR :{refused.text}\r\n".encode()
     if wire is Wire.HTTP:
+        # The web is not loaded when the server begins to listen.
+        from hubbub.wire.web import http
+        from hubbub.wire.web.statuses import status_of
+
         status = status_of(refused)
         return http.refusal(f"{status} {status.phrase}", refused.text, http.HEADERS)
     if wire is Wire.SSH:
