@@ -36,8 +36,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         list[str],
         _(
             "Address to listen on; may be given several times. [::1]:8888 is IPv6, :8888 is every interface. "
-            "With line:, http:, irc:, tls:, ircs: or ssh: in front, it serves only that protocol; IRC over a WebSocket "
-            "(/irc) belongs to http:."
+            "With line:, telnet:, http:, irc:, tls:, ircs: or ssh: in front, it serves only that protocol; IRC over a "
+            "WebSocket (/irc) belongs to http:."
         ),
     ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
     host: Annotated[list[str], _("Host name of this server, as people type it; may be given several times.")] = (

@@ -49,6 +49,7 @@ from hubbub.serve.late_wire import LateWire, load
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.probe import Probes
 from hubbub.serve.stats import Stats, Timing
+from hubbub.serve.telnet_client import TelnetClient
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
 from hubbub.storage.stored_lists import stored_join_codes, stored_questions
@@ -196,6 +197,7 @@ class App:
         self.network.verify_gateway = logins.verify_gateway
         self.wires: dict[Wire, Callable[[Caller], ClientProtocol]] = {
             Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
+            Wire.TELNET: lambda caller: TelnetClient(self.hub, settings, caller.since),
         }
         late = (Wire.IRC, Wire.HTTP, Wire.SSH) if _speaks_ssh(settings) else (Wire.IRC, Wire.HTTP)
         self._late = {wire: LateWire() for wire in late}

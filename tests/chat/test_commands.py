@@ -109,7 +109,7 @@ def test_table_has_all_commands() -> None:
         "op deop founder voice devoice "
         "kick ban unban mute unmute undo bans invite codes set rename oper register login password account stay "
         "lock unlock hand hands next ask asked ok no poll vote quiet "
-        "guests unregister logout link keys mentions notify dnd bell ignore unignore".split()
+        "guests unregister logout link keys mentions notify dnd bell plain ignore unignore".split()
     )
 
 

@@ -254,6 +254,23 @@ def test_bell_of_a_guest_rings_on_after_registering() -> None:
     assert [one.rings for one in ann.mentioned] == [True, False]
 
 
+def test_plain_output_is_remembered_with_the_account() -> None:
+    square = Square("Ann")
+    ann, (bo,) = square.log_in("Ann"), square.enter("Bo")
+    for one in (ann, bo):
+        assert not one.session.is_plain
+        square.says(one, "/plain on")
+        assert one.session.is_plain
+        assert one.sees() == [Notice(("Over ssh and telnet, what your terminal shows is not written again",))]
+    assert ann.session.account and ann.session.account.plain and not ann.session.plain
+    for one in (ann, bo):
+        square.says(one, "/plain off", "/plain")
+        assert not one.session.is_plain
+    notice, refusal = ann.sees()
+    assert notice == Notice(("Over ssh and telnet, your line is drawn again below new messages",))
+    assert refusal == Refusal("argument-missing", "Usage: /plain on|off")
+
+
 def test_users_of_other_nodes_are_told_there() -> None:
     square = Square("Ann")
     (bo,) = square.enter("Bo")

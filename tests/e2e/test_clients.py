@@ -16,7 +16,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from scene import PATIENCE, Client, Server
+from scene import PATIENCE, Client, Server, free_port
+from terminals import Terminal
 
 PLAIN = {  # how each is told where to go; {port} is filled in
     "nc.openbsd": ["nc.openbsd", "127.0.0.1", "{port}"],
@@ -252,19 +253,60 @@ def test_telnet_is_killed(alice: Any, witness: Client, number: int) -> None:
 # --- PuTTY ----------------------------------------------------------------------------------------------------
 
 
-def test_putty_in_telnet_mode_keeps_editing_lines_itself(server: Server, witness: Client) -> None:
-    """If it sent keys, it would show nothing that is typed: its terminal would no longer echo."""
-    need("plink")
-    putty = pexpect.spawn("plink", ["-telnet", "-P", str(server.port), "127.0.0.1"], timeout=PATIENCE, echo=True)
+class Seen:
+    """A program at a terminal of its own, whose screen can be read."""
+
+    def __init__(self, *command: str) -> None:
+        need(command[0])
+        self.program = pexpect.spawn(command[0], list(command[1:]), timeout=PATIENCE, dimensions=(24, 60))
+        self.screen = Terminal(60, 24)
+
+    def types(self, *keys: str) -> None:
+        for key in keys:
+            self.program.send(key)
+
+    def shows(self, *rows: str) -> None:
+        """The last rows with text are these, some time."""
+        end = time.monotonic() + PATIENCE
+        while [row.rstrip() for row in self.screen.display if row.strip()][-len(rows) :] != list(rows):
+            assert time.monotonic() < end, self.screen.display
+            self.screen.show(self.program.read_nonblocking(1 << 16, timeout=PATIENCE))
+
+
+def at_keys(alice: Seen, witness: Client) -> None:
+    """Somebody types with the server's editor: half a line, text that arrives, completion, history, a paste."""
+    alice.shows("Enter your name:")
+    alice.types("Alicf", "\x7f", "e", "\r")
+    witness.skips_to(b"*** Alice has joined the chat ***\n")
+    alice.types("half a lime", "\x1b[D", "\x7f", "n")
+    alice.shows("half a line")
+    witness.say("hello")
+    alice.shows("Witness: hello", "half a line")
+    alice.types("\x05, 日本語 👍", "\r")
+    witness.sees("Alice: half a line, 日本語 👍\n".encode())
+    alice.types("wit\t", "hi", "\r")
+    witness.sees(b"Alice: Witness: hi\n")
+    alice.types("\x1b[A")
+    alice.shows("Witness: hi", "Witness: hi")
+    alice.types("\x15", "\x1b[200~one\rtwo\x1b[201~")
+    alice.shows("one↵two")
+    alice.types("\r", "\x04")
+    witness.sees(b"Alice: one\nAlice: two\n*** Alice has left the chat ***\n")
+
+
+def test_putty_in_telnet_mode_sends_keys(server: Server, witness: Client) -> None:
+    putty = Seen("plink", "-telnet", "-P", str(server.port), "127.0.0.1")
     try:
-        putty.expect_exact("Enter your name: ")
-        putty.sendline("Putty")
-        witness.sees(b"*** Putty has joined the chat ***\n")
-        witness.say("hi")
-        putty.expect(r"Putty\r\n[^\n]*Witness: hi\r")
-        assert putty.getecho()
-        putty.send("helloo\x7f")  # its own terminal erases the last letter
-        putty.sendline("")
-        witness.sees(b"Putty: hello\n")
+        at_keys(putty, witness)
     finally:
-        putty.close(force=True)
+        putty.program.close(force=True)
+
+
+def test_telnet_sends_keys_on_an_address_for_it(serve: Callable[..., Server]) -> None:
+    port = free_port()
+    server = serve("--listen", f"telnet:127.0.0.1:{port}")
+    telnet = Seen("telnet", "127.0.0.1", str(port))
+    try:
+        at_keys(telnet, server.join("Witness"))
+    finally:
+        telnet.program.close(force=True)

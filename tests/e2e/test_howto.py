@@ -10,9 +10,9 @@ import pytest
 
 from scene import HOWTO, PROMPT, Client, Program, Server
 
-PUTTY = bytes.fromhex("fffb1f fffb20 fffb18 fffb27 fffd01 fffb03 fffd03")  # what it says when it connects
-# DO NAWS of its own accord; then DONT 32, DO TTYPE, SB TTYPE SEND, DONT 39, WONT ECHO, DONT SGA, WONT SGA.
-ANSWERS = bytes.fromhex("fffd1f fffe20 fffd18 fffa1801fff0 fffe27 fffc01 fffe03 fffc03")
+LINUX = bytes.fromhex("fffb1f fffb20 fffb18 fffb27")  # what a telnet client says that sends lines
+# DO NAWS of its own accord; then DONT 32, DO TTYPE, SB TTYPE SEND, DONT 39.
+ANSWERS = bytes.fromhex("fffd1f fffe20 fffd18 fffa1801fff0 fffe27")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_how_tos_scene_in_telnet_has_cr_lf(server: Server) -> None:
     """A telnet session among raw ones: nothing in telnet before its first byte 255, CR LF everywhere after."""
     bob = server.connect()
     bob.sees(PROMPT)
-    bob.send(PUTTY)
+    bob.send(LINUX)
     bob.sees(ANSWERS)
     bob.seen = PROMPT  # the scene sees it again
     scene(server, b"\n", b"\r\n", bob)
@@ -99,7 +99,9 @@ def test_telnet_that_speaks_later_has_cr_lf_from_then_on(server: Server) -> None
     alice.say("before")
     bob.sees(b"Alice: before\n")
     bob.send(b"\xff\xfd\x03")
-    bob.sees(bytes.fromhex("fffd1f fffc03"))
+    bob.sees(bytes.fromhex("fffd1f fffb03 fffb01 fffd18"))
+    bob.send(bytes.fromhex("fffe01"))  # it wants no echo
+    bob.sees(bytes.fromhex("fffc03"))
     alice.say("after")
     bob.sees(b"Alice: after\r\n")
     bob.send(b"from telnet\r\0still\r\n")

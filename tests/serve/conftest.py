@@ -11,12 +11,12 @@ from in_thread import InThread
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., InThread]]:
-    """Start servers: serve(*flags, ephemeral=..., sniffs=...)."""
+    """Start servers: serve(*flags, ephemeral=..., sniffs=..., listen=...)."""
     started: list[InThread] = []
 
-    def start(*flags: str, ephemeral: bool = False, sniffs: bool = True) -> InThread:
+    def start(*flags: str, ephemeral: bool = False, sniffs: bool = True, listen: str = "") -> InThread:
         data = None if ephemeral else tmp_path / f"data-{len(started)}"
-        started.append(InThread(data, *flags, sniffs=sniffs))
+        started.append(InThread(data, *flags, sniffs=sniffs, listen=listen))
         return started[-1]
 
     yield start

@@ -31,14 +31,15 @@ class InThread(Place):
         data: its folder; None for --ephemeral.
         flags: more of the command line of `hubbub serve`.
         sniffs: whether the address is for every wire; if not, its prompt comes at once.
+        listen: another address.
 
     """
 
-    def __init__(self, data: Path | None, *flags: str, sniffs: bool = True) -> None:
+    def __init__(self, data: Path | None, *flags: str, sniffs: bool = True, listen: str = "") -> None:
         super().__init__()
         self.data = data
         self.sniffs = sniffs
-        listen = f"{'' if sniffs else 'line:'}127.0.0.1:0"
+        listen = listen or f"{'' if sniffs else 'line:'}127.0.0.1:0"
         where = ["--data", str(data)] if data else ["--ephemeral"]
         chosen = serve.make_context("serve", ["--listen", listen, *where, *flags]).params
         self._settings = config.read(chosen, chosen.pop("file"), {})

@@ -3,7 +3,6 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from terminals import Terminal
 
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.wire.line.reader import LineSignal
@@ -12,6 +11,7 @@ from hubbub.wire.terminal.editor import Editor
 from hubbub.wire.terminal.history import CHARS, LINES, TypedHistory
 from hubbub.wire.terminal.views import clamped, visible
 from hubbub.wire.terminal.width import clusters
+from terminals import Terminal
 
 LIMIT = 200
 FAMILY = "👨‍👩‍👧‍👦"
@@ -124,7 +124,9 @@ def test_input_waits_until_it_is_taken() -> None:
     assert not editor.has_line()
     assert editor.next_line() is None
     assert not editor.waiting
-    assert editor.end() == ""
+    editor.feed(b"\rthree")
+    assert editor.take_rest() == "two\rthree"
+    assert editor.pending == editor.take_rest() == ""
 
 
 def test_text_that_arrives_is_above_what_is_typed() -> None:
@@ -193,6 +195,15 @@ def test_prompt_stands_before_the_line_until_it_is_sent() -> None:
     desk.types(b"n\r", b"hi")
     assert desk.screen.rows == ["*** hello ***", "Enter your name: Ann"]
     assert desk.screen.row == "hi"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_prompt_that_is_shown_already_is_not_written_again(plain: bool) -> None:
+    desk = Desk(plain=plain)
+    desk.show(b"Enter your name: A")
+    desk.editor.adopt("Enter your name: ", "A")
+    desk.types(b"nn")
+    assert desk.screen.row == "Enter your name: Ann"
 
 
 def test_long_prompt_is_cut_at_its_beginning() -> None:

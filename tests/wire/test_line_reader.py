@@ -187,3 +187,12 @@ def test_reader_knows_of_a_line_that_waits() -> None:
         assert reader.next_line() is not None and reader.has_line() is waits
         while reader.next_line() is not None:
             pass
+
+
+def test_rest_is_taken_as_it_is() -> None:
+    reader = LineReader(100)
+    reader.feed(b"one\nha")
+    assert [reader.next_line(), reader.next_line()] == ["one", None]
+    reader.feed(b"lf\nthree")
+    assert reader.take_rest() == ("ha", b"lf\nthree")
+    assert reader.take_rest() == ("", b"")

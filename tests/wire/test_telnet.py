@@ -34,13 +34,14 @@ STREAMS = [
     (b"a\xff\xf6b", b"ab", NAWS + b"[yes]\r\n"),  # AYT
     (b"\xff\xf4\xff\xfd\x06", b"\x03", NAWS + b"\xff\xfc\x06"),  # Ctrl-C of a BSD telnet
     (b"\xff\xfd\x06\xff\xfd\x06", b"", NAWS + b"\xff\xfc\x06" * 2),  # each DO TM is waited for
-    (b"\xff\xfd\x03", b"", NAWS + b"\xff\xfc\x03"),  # DO SGA: WONT, or keys would come instead of lines
+    (b"\xff\xfd\x03", b"", NAWS + b"\xff\xfb\x03\xff\xfb\x01\xff\xfd\x18"),  # DO SGA: WILL, and ECHO with it
+    (b"\xff\xfd\x01", b"", NAWS + b"\xff\xfb\x01\xff\xfb\x03\xff\xfd\x18"),  # DO ECHO: the same
     (b"\xff\xfd\x00", b"", NAWS + b"\xff\xfb\x00"),  # DO BINARY: WILL
     (b"\xff\xfb\x03", b"", NAWS + b"\xff\xfe\x03"),  # WILL SGA: DONT
     (b"\xff\xfb\x00", b"", NAWS + b"\xff\xfd\x00"),
     (b"\xff\xfb\x18", b"", NAWS + b"\xff\xfd\x18" + SEND),  # WILL TTYPE: DO, and which one?
     (b"\xff\xfb\x1f", b"", NAWS),  # WILL NAWS is the answer to our DO
-    *((bytes([255, 253, o]), b"", NAWS + bytes([255, 252, o])) for o in (1, 5, 24, 31, 34, 37, 39, 86, 254, 255)),
+    *((bytes([255, 253, o]), b"", NAWS + bytes([255, 252, o])) for o in (5, 24, 31, 34, 37, 39, 86, 254, 255)),
     *((bytes([255, 251, o]), b"", NAWS + bytes([255, 254, o])) for o in (1, 5, 6, 32, 34, 37, 38, 39, 86, 255)),
     (b"\xff\xfd\x00\xff\xfd\x00", b"", NAWS + b"\xff\xfb\x00"),  # no change, no answer
     (b"\xff\xfb\x00\xff\xfb\x00", b"", NAWS + b"\xff\xfd\x00"),
@@ -52,11 +53,11 @@ STREAMS = [
     (
         PUTTY + b"bob\r\n",
         b"bob\r\n",
-        NAWS + bytes.fromhex("FFFE20 FFFD18") + SEND + bytes.fromhex("FFFE27 FFFC01 FFFE03 FFFC03"),
+        NAWS + bytes.fromhex("FFFE20 FFFD18") + SEND + bytes.fromhex("FFFE27 FFFB01 FFFB03 FFFD03"),
     ),
     (b"a\xff\xfa\x22\x03\n\r\x00\xff\xff\x04\xff\xf0b", b"ab", NAWS),  # a subnegotiation is no text
     (b"a\xff\xfa" + b"x" * 999 + b"\xff\xf0b", b"ab", NAWS),
-    (b"a\xff\xfa\x18\x00xt\xff\xfd\x03b", b"ab", NAWS + b"\xff\xfc\x03"),  # its SE is missing
+    (b"a\xff\xfa\x18\x00xt\xff\xfd\x05b", b"ab", NAWS + b"\xff\xfc\x05"),  # its SE is missing
     (b"\xff\xf4\xff", b"\x03", NAWS),
     (b"a\xff\xedb", b"ab", NAWS),  # SUSP
     # what Debian's telnet makes of the bytes 83, 8F, 9A and 9C of a character, and it alone
@@ -70,6 +71,39 @@ STREAMS = [
     (b"\xe3\x83\x83\xff\xf4", b"\xe3\x83\x83\x03", NAWS),
     (b"\xf0\x9f\x98\x83\xff\xf4", b"\xf0\x9f\x98\x83\x03", NAWS),
 ]
+
+
+OFFER = NAWS + b"\xff\xfb\x01\xff\xfd\x18\xff\xfb\x03"  # of ECHO and SGA, with the question for the terminal's type
+
+
+@pytest.mark.parametrize(
+    ("heard", "keys", "replies"),
+    [
+        (b"\xff\xfd\x01\xff\xfd\x03", True, b""),
+        (b"\xff\xfd\x03\xff\xfd\x01\xff\xfb\x03", True, b"\xff\xfd\x03"),  # its own SGA is welcome
+        (b"\xff\xfd\x01\xff\xfd\x01", False, b""),  # half of it
+        (b"\xff\xfe\x01", False, b"\xff\xfc\x03"),  # one refused, the other one taken back
+        (b"\xff\xfe\x01\xff\xfe\x03", False, b"\xff\xfc\x03"),
+        (b"\xff\xfd\x01\xff\xfe\x03", False, b"\xff\xfc\x01"),
+        (b"\xff\xfd\x01\xff\xfd\x03\xff\xfe\x01", False, b"\xff\xfc\x01\xff\xfc\x03"),
+        (b"\xff\xfe\x01\xff\xfd\x01", False, b"\xff\xfc\x03\xff\xfc\x01"),  # never again
+        (b"\xff\xfc\x18", False, b""),
+    ],
+)
+def test_keys_are_offered_whole_or_not_at_all(heard: bytes, keys: bool, replies: bytes) -> None:
+    for pieces in cuts(heard):
+        telnet = Telnet()
+        telnet.offer_keys()
+        assert telnet.take_replies() == OFFER
+        for piece in pieces:
+            telnet.feed(piece)
+        assert (telnet.sends_keys, telnet.take_replies()) == (keys, replies)
+
+
+def test_putty_sends_keys_at_once() -> None:
+    telnet = Telnet()
+    telnet.feed(PUTTY)
+    assert telnet.sends_keys
 
 
 @pytest.mark.parametrize(("data", "text", "replies"), STREAMS)
@@ -201,7 +235,9 @@ def test_answers_to_hidden_input_are_not_answered() -> None:
     assert telnet.hide_input() == bytes((IAC, WILL, ECHO))
     assert telnet.feed(bytes((IAC, DO, ECHO)) + b"secret\r\n") == b"secret\r\n"
     telnet.take_replies()
+    telnet.feed(b"\xff\xfd\x03")
+    assert telnet.take_replies() == b"\xff\xfc\x03", "no other mode in the middle of a secret"
     assert telnet.show_input() == bytes((IAC, WONT, ECHO))
     assert telnet.feed(bytes((IAC, DONT, ECHO))) == b"" == telnet.take_replies()
     telnet.feed(bytes((IAC, DO, ECHO)))
-    assert telnet.take_replies() == bytes((IAC, WONT, ECHO)), "a request of its own is refused"
+    assert telnet.take_replies().startswith(bytes((IAC, WILL, ECHO))), "a request of its own is granted"

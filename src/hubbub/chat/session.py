@@ -159,6 +159,7 @@ class Session:
         "next_id",
         "paused",
         "pending",
+        "plain",
         "preserves_spaces",
         "reading",
         "reads_private",
@@ -198,6 +199,7 @@ class Session:
         # The last seconds before its end, in which entries written to it may not have arrived.
         self.unheard = 0.0
         self.rings = False  # a guest wants the terminal to ring for mentions, also once logged in; see Account.bell
+        self.plain = False  # likewise: nothing is to be written twice to the terminal; see Account.plain
         self.secure = False  # encrypted connection
         # Its login gives it neither the rights of a server operator nor any over the account.
         self.limited = False
@@ -232,6 +234,11 @@ class Session:
     def account(self) -> Account | None:
         """The account that it acts for: its user's, or a program's; None for a guest."""
         return self.acts_for or (self.user.account if self.user else None)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is to be written twice to its terminal."""
+        return self.plain or (self.account is not None and self.account.plain)
 
     @property
     def ignored(self) -> tuple[Ignored, ...]:

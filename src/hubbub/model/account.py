@@ -46,6 +46,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         words: folded words that count as a mention of its owner.
         ignored: the people whose messages are hidden from its owner.
         bell: whether a terminal of its owner rings when they are mentioned.
+        plain: whether nothing is written twice to a terminal of its owner, for screen readers.
         push: the URL to which notifications are sent while its owner is away; "" for none. Whoever knows it may be able
             to read them.
         quiet: the hours from which and up to which none are sent, in the server's time; None for no such hours.
@@ -76,6 +77,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     words: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     bell: bool = False
+    plain: bool = False
     push: str = ""
     quiet: tuple[int, int] | None = None
     valid_from: float = 0.0

@@ -14,6 +14,8 @@ from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, LoggedIn, Notice
 from hubbub.serve.connection import STOPPING, Connection
 from hubbub.serve.password_prompt import PasswordPrompt, RegistrationPrompt, SecretPrompt
+from hubbub.serve.terminal.edited_terminal import EditedTerminal
+from hubbub.serve.terminal.peer_screen import PeerScreen
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import beginning, clean
@@ -21,6 +23,7 @@ from hubbub.wire.line import encoder as wire
 from hubbub.wire.line.encoder import PROMPT, RAW, TELNET
 from hubbub.wire.line.incoming import Incoming
 from hubbub.wire.line.reader import LineReader, LineSignal
+from hubbub.wire.line.telnet import Telnet
 
 log = logging.getLogger("hubbub")
 
@@ -47,10 +50,11 @@ class LineClient:
     """
 
     wire_name = "line"
-    prompt = PROMPT.encode()  # for a name
+    prompt = PROMPT  # for a name
     __slots__ = (
-        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_password", "_prompted",
-        "_reader", "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "next_item",
+        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_password",
+        "_prompted",
+        "_reader", "_refusals", "_refused", "_refused_at", "_screen", "_session", "_settings", "_warned", "next_item",
         "resume_input",
     )  # fmt: skip
 
@@ -58,8 +62,9 @@ class LineClient:
         self._hub = hub
         self._settings = settings
         self._incoming = Incoming()
-        self._reader = LineReader(settings.line_limit)
+        self._reader: LineReader | EditedTerminal
         self._connection: Connection
+        self._screen: PeerScreen
         self._session: Session
         self._opened = opened
         self._prompted = prompted
@@ -70,7 +75,7 @@ class LineClient:
         self._refused: Refused | None = None  # the refusal of the name that is not sent yet
         self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
         self._early: list[str] = []  # lines sent before the refusal could be read
-        self.next_item: Callable[[], str | LineSignal | None] = self._reader.next_line
+        self.next_item: Callable[[], str | LineSignal | None]
         self._password: SecretPrompt | None = None  # while the peer is asked for a password
 
     # --- the connection's calls -----------------------------------------------------------------------------
@@ -79,7 +84,7 @@ class LineClient:
         """Connect a session to the hub, and send the prompt for a name unless the sniffer has sent it."""
         self.connect(connection, "nc")
         if not self._prompted:
-            connection.write(self.prompt)
+            self._screen.output.ask(self.prompt)
 
     def connect(self, connection: Connection, kind: str) -> None:
         """Connect a session to the hub; `kind` stands in its public host for the kind of client."""
@@ -88,6 +93,9 @@ class LineClient:
         host = f"~{kind}@{connection.cloak}.{kind}"
         self._session = self._hub.connect(self, connection, RAW, host, connection.origin)
         self._session.secure = connection.encrypted
+        reader = LineReader(self._settings.line_limit)
+        self._screen = PeerScreen(self._hub, self._session, connection, reader, self._settings.line_limit)
+        self._use_reader()
 
     def feed(self, data: bytes) -> None:
         """Buffer received bytes, and answer telnet option negotiation in them.
@@ -100,8 +108,24 @@ class LineClient:
         telnet = self._reader.telnet
         if self._session.encoder is RAW and (self._incoming.ends_crlf or (telnet and telnet.spoken)):
             self._hub.set_encoder(self._session, TELNET)
-        if telnet and not self._session.paused:
+        if telnet:
+            self._follow(telnet)
+
+    def _follow(self, telnet: Telnet) -> None:
+        """Answer what a telnet client negotiates, and let it send keys or lines, as it has agreed to."""
+        if not self._session.paused:
             self._connection.write(telnet.take_replies())
+        asked = self._session.user is None and not (self._asking or self._refused)
+        if self._screen.follow(telnet, self.prompt if asked else ""):
+            self._use_reader()
+
+    def _use_reader(self) -> None:
+        """Read lines from the reader of the screen, which is another one now."""
+        self._reader = self._screen.reader
+        if not self._early:
+            self.next_item = self._reader.next_line
+        if self._password:
+            self._password.reader, self._password.output = self._reader, self._screen.output
 
     @property
     def is_idle(self) -> bool:
@@ -111,8 +135,11 @@ class LineClient:
     def ready(self) -> bool:
         """Return whether the next line may be processed.
 
-        While a refusal waits, only as many lines are read ahead as the message about unsent lines lists.
+        While a refusal waits, only as many lines are read ahead as the message about unsent lines lists. Keys are shown
+        when they are processed, so none is processed while the peer does not read.
         """
+        if self._session.paused and self._screen.reads_keys:
+            return False
         return (self._refused is None or len(self._early) <= MAX_LINES_TOLD) and self._hub.session_ready(self._session)
 
     def handle(self, item: str | LineSignal) -> None:
@@ -170,7 +197,9 @@ class LineClient:
 
     def shut_down(self) -> None:
         """Send a notice that the server is stopping, and close."""
-        self._connection.finish(self._input_shown() + wire.encode(wire.notice(STOPPING), self._end_of_line))
+        self._connection.finish(
+            self._screen.output.farewell() + wire.encode(wire.notice(STOPPING), self._screen.end_of_line)
+        )
 
     def ask_sign_of_life(self) -> bool:
         """Send nothing and return False: nc would show every byte to its user."""
@@ -211,18 +240,13 @@ class LineClient:
     def send_event(self, event: Event) -> None:
         """Write an event to the peer as text lines. A goodbye closes the connection."""
         if isinstance(event, Goodbye):
-            self._connection.finish(self._input_shown())
+            self._connection.finish(self._screen.output.farewell())
         else:
-            telnet = self._reader.telnet
-            self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
+            self._screen.show(event)
             if isinstance(event, LoggedIn):
                 self._hub.private_history.catch_up(self._session)
 
     # --- internals --------------------------------------------------------------------------------------------
-
-    @property
-    def _end_of_line(self) -> str:
-        return "\r\n" if self._session.encoder is not RAW else "\n"
 
     def _ask_for(self, name: str) -> None:
         self._name = name
@@ -257,9 +281,7 @@ class LineClient:
 
     def _ask_for_password(self, prompt: type[SecretPrompt], name: str) -> None:
         self._asking, self._refused = False, None
-        self._password = prompt(
-            self._hub, self._session, name, self._reader, self._connection.write, self._password_given
-        )
+        self._password = prompt(self._hub, self._session, name, self._reader, self._screen.output, self._password_given)
         self._start_deadline()
 
     def _start_deadline(self) -> None:
@@ -278,10 +300,6 @@ class LineClient:
         else:
             self._tell_refusal(refusal)
             self._start_deadline()
-
-    def _input_shown(self) -> bytes:
-        """Return the bytes that let a telnet client show its input again, if a password is being typed."""
-        return self._password.end() if self._password else b""
 
     def _entered(self, refusal: Refused | None) -> None:
         self._asking = False
@@ -347,8 +365,9 @@ class LineClient:
         if self._refusals >= NAME_TRIES:
             self._end(f"{refusal}\nDisconnected: no valid name after {NAME_TRIES} tries.")
         else:
-            text = wire.encode(refusal, self._end_of_line) if refusal else b""
-            self._connection.write(text + self.prompt)
+            self._screen.output.ask(
+                refusal.replace("\n", self._screen.end_of_line) + self._screen.end_of_line * bool(refusal) + self.prompt
+            )
 
     def _not_sent(self) -> list[str]:
         """Return a sentence for each line that was received and not sent, for at most MAX_LINES_TOLD lines."""
@@ -363,6 +382,8 @@ class LineClient:
     def _signal(self, signal: LineSignal) -> None:
         if signal is LineSignal.QUIT:
             self._hub.depart(self._session, asked=True)
+        elif signal is LineSignal.INTERRUPT:
+            self._interrupted()
         elif signal is LineSignal.TOO_LONG:
             if self._password:
                 self._password.answer("")
@@ -376,7 +397,16 @@ class LineClient:
             line = clean(self._reader.pending)
             self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
 
+    def _interrupted(self) -> None:
+        """Leave if the user is not in the chat yet; tell the others how one leaves."""
+        if self._password:
+            self._password.answer("")
+        elif self._session.user is None:
+            self._hub.depart(self._session)
+        else:
+            self._hub.reply(self._session, Notice(("Ctrl-D or /quit leaves the chat",)))
+
     def _end(self, sentence: str) -> None:
         """Send the reason, and close the connection even if the peer does not read. The user leaves."""
-        self._connection.finish(self._input_shown() + wire.encode(sentence, self._end_of_line))
+        self._connection.finish(self._screen.output.farewell() + wire.encode(sentence, self._screen.end_of_line))
         self._hub.depart(self._session)

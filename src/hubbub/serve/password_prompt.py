@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from hubbub.accounts.hashing import check_password
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
+from hubbub.serve.terminal.line_output import PeerOutput
 from hubbub.text import refusals
 from hubbub.text.names import LOBBY
 from hubbub.wire.line.encoder import RAW
-from hubbub.wire.line.reader import LineReader
 
 TRIES = 3
 UNCHECKED = ("busy", "too-many-logins")  # codes of refusals without a check of the answer, which count as no try
 ANOTHER = "Press Enter for another name: "
 
 
+class LineSource(Protocol):
+    """The reader of a peer's lines."""
+
+    def has_line(self) -> bool:
+        """Return whether a complete line waits to be taken."""
+        ...
+
+
 class SecretPrompt:
     """Ask a peer that has no user yet for secrets, until it is logged in, gives up, or has had TRIES tries.
 
-    A telnet client does not show the answers.
+    The answers are not shown over telnet and ssh.
 
     Args:
         hub: checks the answers.
         session: the session.
         name: the name that the peer wants to have.
         reader: the reader of the peer's lines.
-        write: sends bytes to the peer.
+        output: shows the questions.
         done: called at the end with None when the session is logged in, or with a sentence that says why it is not.
 
     """
@@ -39,19 +48,17 @@ class SecretPrompt:
         hub: Hub,
         session: Session,
         name: str,
-        reader: LineReader,
-        write: Callable[[bytes], None],
+        reader: LineSource,
+        output: PeerOutput,
         done: Callable[[str | None], None],
     ) -> None:
         self._hub = hub
         self._session = session
         self._name = name
-        self._reader = reader
-        self._telnet = reader.telnet if reader.telnet and reader.telnet.spoken else None
-        self._write = write
+        self.reader = reader
+        self.output = output
         self._done = done
         self._tries = 0
-        self._hides = False
         # The tries are used up. A name is asked for only after Enter: a further password would become a public name.
         self._is_over = False
         self._end_of_line = "\n" if session.encoder is RAW else "\r\n"
@@ -70,23 +77,15 @@ class SecretPrompt:
         raise NotImplementedError
 
     def _ask(self, question: str) -> None:
-        self._write(question.encode())
-        if self._telnet:
-            self._hides = True
-            self._write(self._telnet.hide_input())
+        self.output.ask(question, secret=True)
 
     def _seen(self, text: str) -> str:
         """Return a text if the peer's input can be seen, else ""."""
-        return "" if self._telnet else text
-
-    def end(self) -> bytes:
-        """Return the bytes that let the peer's client show its input again; b"" if it shows it."""
-        hides, self._hides = self._hides, False
-        return self._telnet.show_input() + b"\r\n" if hides and self._telnet else b""
+        return "" if self.output.hides_secrets else text
 
     def answer(self, line: str) -> None:
         """Take an answer. An empty one asks for another name."""
-        self._write(self.end())
+        self.output.answered()
         if not line:
             self._done("")
         elif self._is_over:
@@ -101,7 +100,7 @@ class SecretPrompt:
                 self._hub.rooms.join(self._session, LOBBY)
             self._done(None)
         # Lines that arrived before the refusal come from a program: they are messages, not more tries.
-        elif refusal.code == "account-closed" or self._reader.has_line():
+        elif refusal.code == "account-closed" or self.reader.has_line():
             self._done(refusal.text)
         elif self._tries < TRIES:
             self._ask_again(refusal)

@@ -21,6 +21,7 @@ class Wire(StrEnum):
     """The wire of a peer, or its protocol."""
 
     LINE = "line"
+    TELNET = "telnet"  # the same on an address for telnet alone; no first bytes tell of it
     HTTP = "http"
     TLS = "tls"
     PROXY = "proxy"

@@ -1,4 +1,4 @@
-"""The slash commands for mentions: the list of them, own words, the bell, and notifications."""
+"""The slash commands for mentions: the list of them, own words, and notifications."""
 
 from __future__ import annotations
 
@@ -96,23 +96,6 @@ def _without_word(word: str, account: Account) -> Account:
     return replace(account, words=tuple(one for one in account.words if one != word))
 
 
-def _bell(hub: Hub, session: Session, argument: str) -> None:
-    on = argument.lower() == "on"
-    if not on and argument.lower() != "off":
-        raise refusals.ARGUMENT_INVALID(synopsis="/bell on|off")
-    if session.account is None:
-        session.rings = on
-        hub.reply(session, Notice((_rings(on),)))
-        return
-    changeable_account(session)
-    session.rings = False
-    _change(hub, session, lambda account: replace(account, bell=on), lambda account: _rings(account.bell))
-
-
-def _rings(on: bool) -> str:
-    return "Your terminal rings when somebody mentions you" if on else "Your terminal does not ring"
-
-
 def _change(
     hub: Hub,
     session: Session,
@@ -133,5 +116,4 @@ ROWS = (
         GROUP,
     ),
     SlashCommand("dnd", "22-7|off", "Send no notifications in these hours of the day; off ends that.", _dnd, GROUP),
-    SlashCommand("bell", "on|off", "Ring when somebody mentions you, or not.", _bell, GROUP),
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages
+from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages, terminal
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.chat.messages import say
 from hubbub.chat.private import direct
@@ -301,7 +301,7 @@ _ROWS = (
     SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
     SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
-_ALL = (*_ROWS[:-1], *ROWS, *classroom.ROWS, *ignoring.ROWS, *mentions.ROWS, *accounts.ROWS, _ROWS[-1])
+_ALL = (*_ROWS[:-1], *ROWS, *classroom.ROWS, *ignoring.ROWS, *mentions.ROWS, *terminal.ROWS, *accounts.ROWS, _ROWS[-1])
 COMMANDS = {command.name: command for command in _ALL}
 # Commands that take a text, or check the length of their argument themselves.
 LONG = frozenset(

@@ -16,7 +16,7 @@ KEEPALIVE = (30, 10)  # seconds of silence before the first keepalive probe, and
 TRIES = 10  # attempts to find a port that is free for every IP version
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _ADDRESS = re.compile(
-    r"(?:(?P<wire>line|http|ircs|irc|tls|ssh):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
+    r"(?:(?P<wire>line|telnet|http|ircs|irc|tls|ssh):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
 )
 
 

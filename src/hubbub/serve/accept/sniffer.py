@@ -35,7 +35,7 @@ _RTT = struct.Struct("68xI")  # the round-trip time in the kernel's tcp_info, in
 
 
 SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by ALPN protocol name
-UNSNIFFED = (Wire.HTTP, Wire.SSH)  # an address for one of these alone waits for no first line
+UNSNIFFED = (Wire.HTTP, Wire.SSH, Wire.TELNET)  # an address for one of these alone waits for no first line
 # Requests that are answered even after the prompt was sent, because they change nothing on the server.
 LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")
 

@@ -27,7 +27,7 @@ class SshLineClient(LineClient):
     """
 
     wire_name = "ssh"
-    prompt = b""
+    prompt = ""
     hints = False  # programs that read the lines need none
     __slots__ = ("_channel",)
 

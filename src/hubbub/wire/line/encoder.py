@@ -189,7 +189,7 @@ class LineEncoder:
     def __init__(self, end: str, prefixed: bool = False) -> None:
         self._end = end
         self._prefixed = prefixed
-        self.for_other_room: Encoder = self if prefixed else LineEncoder(end, True)
+        self.for_other_room: Encoder = self if prefixed else type(self)(end, True)
 
     def encode(self, entry: Entry) -> bytes:
         """Return the entry's line; b"" for a kind that a terminal does not show."""

@@ -128,6 +128,11 @@ class LineReader:
         """Return the unfinished last line when the peer has closed its side; "" if there is none."""
         return self._take_line()
 
+    def take_rest(self) -> tuple[str, bytes]:
+        """Return the line so far, and the bytes that were not read yet; remove both."""
+        rest, self._data, self._pos = self._data[self._pos :], b"", 0
+        return self._take_line(), rest
+
     def _take_line(self) -> str:
         text = self._line.decode("utf-8", "replace")
         self._clear()

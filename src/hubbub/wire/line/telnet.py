@@ -14,10 +14,12 @@ SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
 BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
 
 # The options that the peer may use when it offers them (its WILL gets a DO), and those that the server uses when asked
-# (a DO gets a WILL). SGA is not among them: a client that is granted it sends each key as it is typed and waits for its
-# echo, but the server echoes nothing.
+# (a DO gets a WILL). ECHO and SGA are not among them: `Telnet` grants both or neither.
 THEIRS = frozenset({BINARY, TTYPE, NAWS})
 OURS = frozenset({BINARY})
+# With both, a client sends each key as it is typed and shows nothing by itself (RFC 857, 858). With SGA alone it would
+# do the first, and wait for an echo.
+KEYS = frozenset({ECHO, SGA})
 # Commands that are equivalent to an editing byte of the line (wire/line/encoder.py): cancel, erase, quit.
 AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
 
@@ -45,11 +47,14 @@ class Telnet:
     `spoken` tells whether the peer has proved to speak telnet. `columns` and `rows` are the size of its window, 80 x 24
     until the peer sends it; `width` is the same as `columns`, but 0 until then. `terminal` is the terminal's type, ""
     until the peer sends it.
+
+    A client that asks for ECHO or SGA is offered both. If it accepts, `sends_keys` is true, and the server has to show
+    what is typed; if it refuses one, it has neither from then on, and sends lines.
     """
 
     __slots__ = (
-        "_asked", "_command", "_echo_answers", "_ours", "_owed", "_replies", "_sb", "_sends", "_state", "_tail",
-        "_theirs", "columns", "rows", "spoken", "terminal", "width",
+        "_asked", "_command", "_echo_answers", "_hides", "_keys_refused", "_offered", "_ours", "_owed", "_replies",
+        "_sb", "_sends", "_state", "_tail", "_theirs", "columns", "rows", "spoken", "terminal", "width",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +68,9 @@ class Telnet:
         self._theirs: set[int] = set()  # options that the peer uses
         self._ours: set[int] = set()  # options that the server uses
         self._asked: set[int] = set()  # the server's DOs without an answer yet
+        self._offered: set[int] = set()  # those of KEYS for which the server's WILL has no answer yet
+        self._keys_refused = False
+        self._hides = False  # between `hide_input` and `show_input`, when KEYS are not granted
         self._echo_answers = 0  # that the peer may still give to `hide_input` and `show_input`
         self._replies = 0
         self._sends = 0  # requests for the terminal's type
@@ -83,17 +91,30 @@ class Telnet:
         self._owed.clear()
         return owed
 
+    @property
+    def sends_keys(self) -> bool:
+        """Whether the client sends each key as it is typed, and the server shows it."""
+        return self._ours >= KEYS
+
+    def offer_keys(self) -> None:
+        """Offer to show each key, before the client has said anything."""
+        self._speak()
+        for option in sorted(KEYS):
+            self._offer(option)
+
     def hide_input(self) -> bytes:
         """Return the bytes after which the client does not show its input: the server claims to echo it.
 
         `show_input` must follow on every way out, because the client hides all input until then.
         """
         self._echo_answers += 1
+        self._hides = True
         return bytes((IAC, WILL, ECHO))
 
     def show_input(self) -> bytes:
         """Return the bytes after which the client shows its input again."""
         self._echo_answers += 1
+        self._hides = False
         return bytes((IAC, WONT, ECHO))
 
     def feed(self, data: bytes) -> bytes:
@@ -175,30 +196,76 @@ class Telnet:
 
     def _negotiate(self, command: int, option: int) -> None:
         """Answer a change of state, and nothing else; never answer an answer (RFC 1143)."""
-        if command == DO and option == TM:
-            self._owe(bytes((IAC, WONT, TM)))  # BSD telnet discards all output until it has this
-        elif option == ECHO and command in (DO, DONT) and self._echo_answers:
-            self._echo_answers -= 1
-        elif command == DO:
-            if option not in OURS:
-                self._answer(WONT, option)
-            elif option not in self._ours:
-                self._ours.add(option)
-                self._answer(WILL, option)
+        if command == DO:
+            self._wanted(option)
         elif command == DONT:
-            if option in self._ours:
-                self._ours.remove(option)
-                self._answer(WONT, option)
+            self._unwanted(option)
         elif command == WILL:
-            self._offered(option)
+            self._proposed(option)
         else:
             self._asked.discard(option)
             if option in self._theirs:
                 self._theirs.remove(option)
                 self._answer(DONT, option)
 
-    def _offered(self, option: int) -> None:
-        if option not in THEIRS:
+    def _wanted(self, option: int) -> None:
+        if option == TM:
+            self._owe(bytes((IAC, WONT, TM)))  # BSD telnet discards all output until it has this
+        elif option == ECHO and self._echo_answers:
+            self._echo_answers -= 1
+        elif option in KEYS and not (self._keys_refused or self._hides):
+            self._keys_wanted(option)
+        elif option not in OURS:
+            self._answer(WONT, option)
+        elif option not in self._ours:
+            self._ours.add(option)
+            self._answer(WILL, option)
+
+    def _unwanted(self, option: int) -> None:
+        if option == ECHO and self._echo_answers:
+            self._echo_answers -= 1
+        elif option in KEYS:
+            self._keys_unwanted(option)
+        elif option in self._ours:
+            self._ours.remove(option)
+            self._answer(WONT, option)
+
+    def _keys_wanted(self, option: int) -> None:
+        """Use one of KEYS: the client has accepted it, or asks for it and is offered the other one as well."""
+        if option in self._offered:
+            self._offered.remove(option)
+            self._ours.add(option)
+        elif option not in self._ours:
+            self._ours.add(option)
+            self._answer(WILL, option)
+        for other in KEYS - self._ours - self._offered:
+            self._offer(other)
+
+    def _offer(self, option: int) -> None:
+        self._offered.add(option)
+        self._answer(WILL, option)
+        if TTYPE not in self._theirs | self._asked:
+            self._asked.add(TTYPE)
+            self._answer(DO, TTYPE)
+
+    def _keys_unwanted(self, option: int) -> None:
+        """Use neither of KEYS any more, and never again: the client refuses one that is in use or was offered."""
+        if option not in self._ours | self._offered:
+            return
+        self._keys_refused = True
+        for one in sorted(KEYS & (self._ours | self._offered)):
+            # A refusal of an offer is its answer already.
+            if one != option or one in self._ours:
+                self._answer(WONT, one)
+        self._ours -= KEYS
+        self._offered.clear()
+
+    def _accepts(self, option: int) -> bool:
+        """Return whether the client may use an option: SGA is allowed to one that sends keys."""
+        return option in THEIRS or (option == SGA and bool(KEYS & (self._ours | self._offered)))
+
+    def _proposed(self, option: int) -> None:
+        if not self._accepts(option):
             self._answer(DONT, option)
         elif option not in self._theirs:
             self._theirs.add(option)

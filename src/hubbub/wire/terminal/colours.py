@@ -9,7 +9,7 @@ from __future__ import annotations
 from zlib import crc32
 
 PALETTE = (29, 63, 98, 131, 163)  # indexes into the 256 colours of xterm: green, blue, violet, red, magenta
-_WITHOUT = ("dumb", "unknown", "vt", "emacs")  # beginnings of the names of terminals that have no colours
+_WITHOUT = ("dumb", "unknown", "vt", "ansi", "emacs")  # beginnings of the names of terminals that have no colours
 
 
 def painted(name: str, key: str) -> str:

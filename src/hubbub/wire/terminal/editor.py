@@ -111,9 +111,11 @@ class Editor:
                 return done
         return None
 
-    def end(self) -> str:
-        """Return the unfinished line when the terminal is gone: nothing, because it was never sent."""
-        return ""
+    def take_rest(self) -> str:
+        """Return what was typed and not sent, and the input that was not processed; remove both."""
+        rest = self._line.text + self._keys.take_rest()
+        self._line.set("")
+        return rest
 
     def insert(self, text: str) -> None:
         """Insert a text at the cursor as if it were typed; ring if the line would be too long."""
@@ -148,9 +150,9 @@ class Editor:
         return None
 
     def _send(self, text: str) -> str:
-        """End the line, and keep it for Up unless the input is hidden."""
+        """End the line, and keep it for Up unless it is the answer to a question."""
         self._out.append(self._view.finish(self._drawing()))
-        if not self._prompt.hides:
+        if self._prompt == Prompt():
             self._history.add(text)
         self._prompt = Prompt()
         self._line.set("")
@@ -242,8 +244,14 @@ class Editor:
         return before + data + self.take_output()
 
     def ask(self, prompt: str, hides: bool = False) -> None:
-        """Put a prompt before the next line; `hides` says that what is typed is not shown."""
+        """Put a prompt, a text of one line, before the next line; `hides` says that what is typed is not shown."""
         self._prompt = Prompt(prompt, hides)
+
+    def adopt(self, prompt: str, typed: str) -> None:
+        """Go on with a row that the terminal shows already: a prompt, and what was typed behind it."""
+        self._prompt = Prompt(prompt)
+        self._line.insert(typed)
+        self._view.adopt(self._drawing())
 
     def resize(self, columns: int) -> None:
         """Draw for a terminal of another width; 0 if it is not known."""

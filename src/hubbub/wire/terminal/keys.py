@@ -150,6 +150,11 @@ class KeyReader:
         rest = self._data[self._pos :].lstrip("\r\n")
         return "\r" in rest or "\n" in rest
 
+    def take_rest(self) -> str:
+        """Return the characters that were not read yet, and remove them."""
+        rest, self._data, self._pos = self._data[self._pos :], "", 0
+        return rest
+
     def next_key(self) -> str | Key | Paste | None:
         """Return the next text without control characters, key or paste; None if more bytes are needed."""
         while self._pos < len(self._data):

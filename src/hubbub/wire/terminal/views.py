@@ -50,6 +50,10 @@ class View(Protocol):
 
     columns: int
 
+    def adopt(self, drawing: Drawing) -> None:
+        """Take note that the row shows a line already, which fits."""
+        ...
+
     def draw(self, drawing: Drawing) -> str:
         """Show the line, given what is shown already."""
         ...
@@ -81,6 +85,10 @@ class ScrollView:
         self._shown = ""  # in the row
         self._at_end = True  # the cursor stands behind it
         self._start = 0  # index of the first character that is shown
+
+    def adopt(self, drawing: Drawing) -> None:
+        """Take note that the row shows a line already, which fits."""
+        self._shown, _ = self._row(drawing)
 
     def draw(self, drawing: Drawing) -> str:
         """Show the line: write what was added, or the row again."""
@@ -162,6 +170,11 @@ class PlainView:
         self._begun = False  # something stands in the row
         self._above: list[str] = []  # characters of the line that stand above text which came later
         self._shown: list[str] = []  # those after them
+
+    def adopt(self, drawing: Drawing) -> None:
+        """Take note that the row shows a line already, which fits."""
+        self._prompt, self._shown = drawing.prompt, list(drawing.row)
+        self._begun = bool(self._prompt or self._shown)
 
     def draw(self, drawing: Drawing) -> str:
         """Write what was added, after taking back what was removed."""
