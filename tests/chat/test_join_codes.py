@@ -10,7 +10,9 @@ from test_classroom import told
 from doubles import House, Peer
 from hubbub.chat.classroom import join_codes
 from hubbub.chat.classroom.join_codes import JoinCode
+from hubbub.chat.commands import classroom as classes
 from hubbub.errors import Refused
+from hubbub.model.events import ClassShown, OpenCode
 from hubbub.model.throttle import Throttle
 from hubbub.text import refusals
 from ops_room import ops, typed
@@ -178,6 +180,18 @@ def test_codes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     code(house, al)
     typed(house, al, "/invite code")
     assert told(al) == ["list-full"]
+
+
+def test_codes_are_shown_to_operators_alone() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    code(house, al, "1h 2 uses")
+    typed(house, bo, "/hand", "/ask when?")
+    house.forget()
+    for one in (al, bo):
+        classes.show_class(house.hub, one.session, "ops")
+    (of_al,), (of_bo,) = ([one for one in peer.sees() if isinstance(one, ClassShown)] for peer in (al, bo))
+    assert of_al.codes == [OpenCode("BBBB-BBBC", house.now + 3600, 2, 0, "Al")] and of_bo.codes == []
+    assert of_al.hands == of_bo.hands == ["Bo"] and [one.text for one in of_bo.questions] == ["when?"]
 
 
 class Slow:

@@ -537,7 +537,7 @@ def test_settings_are_listed_with_what_one_may_do() -> None:
         "key": True, "limit": 0, "slow": 9, "locked": False, "announcements": False, "flood": 0,
     }  # fmt: skip
     assert of_al == [SettingsListed("ops", settings, list(moderation_commands.OFFERED))]
-    assert of_bo == [SettingsListed("ops", settings, [Action.INVITE])]
+    assert of_bo == [SettingsListed("ops", settings, [Action.INVITE, Action.RAISE_HAND, Action.ASK])]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from hubbub.model.entries import (
 )
 from hubbub.model.events import (
     Acknowledged,
+    ClassShown,
     Clock,
     Event,
     ForOperators,
@@ -43,7 +44,9 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    OpenCode,
     OpenPoll,
+    OpenQuestion,
     PinnedMessage,
     PollCounted,
     Private,
@@ -401,6 +404,21 @@ def test_polls_have_counts_and_no_voters() -> None:
     assert open_poll == {
         "id": "x.7", "nick": "Al", "question": "tea?", "answers": ["yes", "no"], "votes": [1, 0], "mine": 1
     }  # fmt: skip
+
+
+def test_class_is_a_frame() -> None:
+    shown = ClassShown(
+        "ops", ["Bo"], [OpenQuestion(1, "Bo", "tea?", 5.0)], [], [OpenCode("BCDF-GHJK", 9.0, 2, 1, "Al")], "k1"
+    )
+    assert json.loads(payload(render(shown))) == {
+        "type": "class",
+        "room": "ops",
+        "hands": ["Bo"],
+        "questions": [{"number": 1, "nick": "Bo", "text": "tea?", "time": 5.0}],
+        "polls": [],
+        "codes": [{"code": "BCDF-GHJK", "expires": 9.0, "most": 2, "used": 1, "nick": "Al"}],
+        "label": "k1",
+    }
 
 
 def test_pins_of_a_room_are_in_the_frame_of_a_member() -> None:

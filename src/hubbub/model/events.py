@@ -302,6 +302,39 @@ class SettingsListed(_Event, frozen=True):
     label: str = ""  # the label of the request
 
 
+class OpenQuestion(Struct, frozen=True):
+    """An open question to the operators of a room, with its time (epoch seconds)."""
+
+    number: int
+    nick: str
+    text: str
+    time: float
+
+
+class OpenCode(Struct, frozen=True):
+    """A code that lets `most` people (0: any number) into a room until a time (epoch seconds), and how many it has."""
+
+    code: str
+    expires: float
+    most: int
+    used: int
+    nick: str
+
+
+class ClassShown(_Event, frozen=True):
+    """Those who wait to speak in a room, and its open questions, polls and codes.
+
+    The questions are those that the session's user may see; the codes are there for operators alone.
+    """
+
+    room: str
+    hands: Sequence[str]
+    questions: Sequence[OpenQuestion]
+    polls: Sequence[OpenPoll]
+    codes: Sequence[OpenCode]
+    label: str = ""  # the label of the request
+
+
 class RoomSummary(Struct, frozen=True):
     """A room as /rooms shows it."""
 
@@ -363,6 +396,7 @@ Event = (
     | MembersListed
     | RoomsListed
     | SettingsListed
+    | ClassShown
     | Clock
     | Goodbye
 )

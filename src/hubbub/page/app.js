@@ -13,7 +13,7 @@ const SAVED_EVERY = 1000; // milliseconds at least between two times that the ta
 const NO_FILES = "Pictures and files can't be sent here. Put them where others can reach them, and send a link.";
 
 const Doubt = lazy(() => import("./trouble.js"), "Doubt"), Keys = lazy(() => import("./keys.js"), "Keys"), Search = lazy(() => import("./search.js"), "Search");
-const Pins = lazy(() => import("./pins.js"), "Pins"), Credentials = lazy(() => import("./credentials.js"), "Credentials");
+const Pins = lazy(() => import("./pins.js"), "Pins"), Kit = lazy(() => import("./classes.js"), "Kit"), Credentials = lazy(() => import("./credentials.js"), "Credentials");
 
 // The code in the address, which must not stay there; "" if there is none.
 function codeInAddress() {
@@ -267,6 +267,7 @@ function House({ chat }) {
     <main onClick=${(event) => { if (panel && !isOpen && !event.target.closest("header")) close(true); }}>
       <${Header} chat=${chat} room=${room} panel=${panel} toggle=${toggle} />
       ${room?.pins.length > 0 && html`<${Pins} key=${`pins ${room.name}`} chat=${chat} room=${room} />`}
+      ${room?.kit && html`<${Kit} key=${`kit ${room.name}`} chat=${chat} room=${room} />`}
       ${chat.phase === "lost" && html`<${Banner} chat=${chat} />`}
       ${isOpen && html`<${Search} key=${panel} chat=${chat} close=${close} mentioned=${panel === "mentions"} />`}
       ${room ? html`<${Log} key=${room.name} chat=${chat} room=${room} />`

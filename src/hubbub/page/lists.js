@@ -67,7 +67,9 @@ export function RoomButtons({ chat, room }) {
   useEffect(() => { if (room && !room.isPrivate) chat.rights(room); }, [room?.name, room?.operators, room?.joined]);
   if (!room || room.isPrivate) return null;
   const close = () => go("");
-  return html`<button title="Share" onClick=${() => go("share")}><${Icon} name="share" /> <span class="label">Share</span></button>
+  const waiting = room.hands.length + room.questions.length, teach = () => { room.kit = !room.kit; chat.changed(); };
+  return html`<button aria-expanded=${Boolean(room.kit)} onClick=${teach}><${Icon} name="hand" /> <span class="label">Class</span>${waiting > 0 && html` <b class="count">${waiting}<span class="hidden"> waiting</span></b>`}</button>
+    <button title="Share" onClick=${() => go("share")}><${Icon} name="share" /> <span class="label">Share</span></button>
     <button title="About this room" onClick=${() => go("room")}><${Icon} name="more" /><span class="hidden">About this room</span></button>
     ${open === "share" && html`<${Share} chat=${chat} room=${room} close=${close} />`}
     ${open === "room" && html`<${RoomDialogue} chat=${chat} room=${room} close=${close} go=${go} />`}`;

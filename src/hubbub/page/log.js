@@ -97,7 +97,7 @@ const drawn = new WeakMap();
 function draw(entry, chat, next = false) {
   let line = drawn.get(entry);
   if (line?.nick !== chat.nick || line.next !== next || line.forMe !== entry.forMe) {
-    line = { nick: chat.nick, next, forMe: entry.forMe, node: html`<${Line} key=${entry.seq} entry=${entry} nick=${chat.nick} next=${next} forMe=${entry.forMe} />` };
+    line = { nick: chat.nick, next, forMe: entry.forMe, node: html`<${Line} key=${entry.seq} entry=${entry} nick=${chat.nick} next=${next} forMe=${entry.forMe} chat=${chat} />` };
     drawn.set(entry, line);
   }
   return line;
@@ -108,7 +108,7 @@ const belongs = (entry, last) => last?.kind === "message" && entry.kind === "mes
   && entry.time - last.time < TOGETHER;
 
 function lines(room, chat) {
-  const out = room.old.map((entry, index) => html`<${Line} key=${`o${index}`} entry=${entry} nick=${chat.nick} old=${true} />`);
+  const out = room.old.map((entry, index) => html`<${Line} key=${`o${index}`} entry=${entry} nick=${chat.nick} old=${true} chat=${chat} />`);
   if (room.old.length) {
     out.push(html`<li class="began" key="began">The server's log has started again here. What is above is no longer in it.</li>`);
   }

@@ -1,5 +1,6 @@
 // What one can do with a room and with the page: menus and forms in place of typed commands.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { Codes } from "./codes.js";
 import { Qr } from "./devices.js";
 import { Dialogue, run } from "./dialogue.js";
 import { Members, Notify, Transcript } from "./members.js";
@@ -13,8 +14,8 @@ function addressOf(room, key = "") {
 // --- the address of a room ---
 
 export function Share({ chat, room, close }) {
-  const [told, tell] = useState(""), [withKey, setWithKey] = useState(false);
-  const address = addressOf(room, withKey ? room.key : ""), field = useRef(null);
+  const [told, tell] = useState(""), [withKey, setWithKey] = useState(false), [code, showCode] = useState("");
+  const address = addressOf(room, code || (withKey ? room.key : "")), field = useRef(null);
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(address);
@@ -25,13 +26,14 @@ export function Share({ chat, room, close }) {
     }
   };
   return html`<${Dialogue} title=${`Share ${room.title}`} close=${close}>
-    <p><label for="address">The address of this room</label></p>
+    <p><label for="address">The address of this room${code && ` with the code ${code}`}</label></p>
     <p class="row"><input id="address" ref=${field} readonly value=${address} onFocus=${(event) => event.target.select()} />
       <button class="do" onClick=${copy}>Copy</button></p>
     ${room.key && html`<p><label><input type="checkbox" checked=${withKey} onChange=${() => setWithKey(!withKey)} /> With the room's key: whoever has the
       address can come in</label></p>`}
     <p role="status">${told}</p>
-    <${Qr} chat=${chat} text=${address} label="QR code of the address" /><//>`;
+    <${Qr} chat=${chat} text=${address} label="QR code of the address" />
+    ${chat.acts.rules(room, "set modes") && room.name !== "lobby" && html`<${Codes} chat=${chat} room=${room} shown=${code} show=${showCode} />`}<//>`;
 }
 
 // --- the settings of a room ---

@@ -1,6 +1,7 @@
 // A row of the log: a message with what it answers and its reactions, or something that happened.
 import { html } from "./vendor/htm-preact.js";
 import { Face } from "./display.js";
+import { lazy } from "./lazy.js";
 import { beginning, cut, endsInCode, fences, hue, linked, mentions, named, shown, timeOf, whenOf } from "./text.js";
 
 const FOLD = 12, LONG = 2000; // lines and characters of a message beyond which it is folded
@@ -8,24 +9,28 @@ const QUOTED = 120; // characters of a message that is answered
 
 const bdi = (text) => html`<bdi>${text}</bdi>`;
 const words = (entry) => html`${bdi(entry.nick)} ${entry.words}`;
+const Asked = lazy(() => import("./polls.js"), "Asked");
 export const EVENTS = {
   join: (entry) => html`${bdi(entry.nick)} has joined`,
   leave: (entry) => html`${bdi(entry.nick)} has left${entry.text && html` (${bdi(entry.text)})`}`,
   rename: (entry) => html`${bdi(entry.nick)} is now ${bdi(entry.text)}`,
   topic: (entry) => html`${bdi(entry.nick)} ${entry.text ? html`set the topic: ${bdi(linked(entry.text))}` : "removed the topic"}`,
-  mode: words, kick: words, redact: words, move: words, pin: words, unpin: words,
+  mode: words, kick: words, redact: words, move: words, pin: words, unpin: words, turn: words,
+  brake: ({ words }) => words,
+  "poll-end": ({ nick, words, quote }) => html`${bdi(nick)} ${words} ${bdi(quote?.text)}`,
   meant: (entry) => html`From here on this is with the ${bdi(entry.nick)} who is here now`,
 };
 
 export const Time = ({ at }) => html`<time datetime=${new Date(at * 1000).toISOString()} title=${whenOf(at)}>${timeOf(at)}</time>`;
 
 // What its buttons do is in menu.js: a log has many rows, and one listener.
-export function Line({ entry, nick, old, next, forMe }) {
+export function Line({ entry, nick, old, next, forMe, chat }) {
   const seq = old ? undefined : entry.seq, event = EVENTS[entry.kind];
   // Joining and leaving is not read aloud.
   const live = entry.kind === "join" || entry.kind === "leave" ? "off" : undefined;
   if (event) return html`<li class=${old ? "event old" : "event"} data-seq=${seq} tabindex="-1" aria-live=${live}>
     <${Time} at=${entry.time} /> <div>${event(entry)}</div></li>`;
+  if (entry.kind === "poll") return html`<${Asked} ...${{ chat, entry, old }} />`;
   const mine = entry.nick !== nick && (forMe || mentions(entry.text, nick));
   const kind = `said ${entry.kind}${next ? " next" : ""}${entry.nick === nick ? " mine" : ""}${mine ? " mention" : ""}${old ? " old" : ""}`;
   return html`<li class=${kind} data-seq=${seq} tabindex="-1"><${Face} nick=${entry.nick} /><${Time} at=${entry.time} /> <div>

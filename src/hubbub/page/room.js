@@ -2,7 +2,7 @@
 import { cut, folded } from "./text.js";
 
 export const SAID = new Set(["message", "action", "notice"]);
-export const MARKS = new Set(["edit", "react", "unreact"]); // change a message, and are no rows of the log
+export const MARKS = new Set(["edit", "react", "unreact", "hand"]); // change a message, and are no rows of the log
 const ABOUT = new Set([...MARKS, "redact", "pin", "unpin"]); // have the id of a message before their text
 const LATE = 100; // of these that are kept
 const PINS = 10;
@@ -50,6 +50,7 @@ export class Room {
     this.isPrivate = false; // as a conversation of two people is
     this.pins = []; // messages: {id, text, by}, the oldest first
     this.about = null; // the message that is answered or corrected: {id, nick, edit, text, before, failed}
+    this.hands = this.questions = []; // of a class; classroom.js has the rest
     this.marks = []; // the last entries that changed messages
   }
 
@@ -70,8 +71,8 @@ export class Room {
   }
 
   get saved() {
-    const { name, seq, place, unread, mentioned, divider, key, about } = this;
-    return { name, seq, place, unread, mentioned, divider, key, about };
+    const { name, seq, place, unread, mentioned, divider, key, about, kit } = this;
+    return { name, seq, place, unread, mentioned, divider, key, about, kit };
   }
 
   // Take entries that are in the log behind all that were seen; return those that are new.
@@ -142,7 +143,8 @@ export class Room {
     else if (ABOUT.has(kind)) {
       this.marks = [...this.marks, entry].slice(-LATE);
       this.mark(entry);
-    } else if (kind === "rename") {
+    } else if (kind === "poll-end") this.change(text.split(" ")[0], { closed: true });
+    else if (kind === "rename") {
       this.members = this.members.map(renamed);
       this.operators = this.operators.map(renamed);
       if (this.users.has(nick)) this.users.set(text, this.users.get(nick));

@@ -1,9 +1,10 @@
 // What the server tells: a row for each type of message, with what it does to the chat. talks.js has those of private conversations.
-import { fetchAll } from "./lazy.js";
+import { fetchAll, later } from "./lazy.js";
 import { LOST } from "./link.js";
 import { Room, SAID } from "./room.js";
 import { cut, mentions, timeOf, whenOf } from "./text.js";
 
+const classes = later(() => import("./classroom.js")), inClass = (act, ...about) => classes().then((all) => all[act](...about), () => {});
 const beyond = (more) => (more ? [`and ${more.toLocaleString()} more`] : []);
 
 // An entry that is new to the reader.
@@ -12,6 +13,7 @@ function take(chat, room, entry) {
   chat.sending.settle(entry);
   chat.talks.follow(room, entry);
   room.apply(entry);
+  if (room.kit || room.operators.includes(chat.nick)) inClass("follow", chat, room, entry);
   if (entry.kind === "kick" && entry.text.split(" ")[0] === chat.nick) chat.out = entry;
   else if (entry.kind === "mode" || entry.kind === "kick") chat.link.send({ type: "members", room: room.name });
   if (SAID.has(entry.kind) && entry.nick !== chat.nick) chat.call(room, entry, mentions(entry.text, chat.nick));
@@ -52,7 +54,7 @@ export const TOLD = {
   },
 
   // `current`: another tab or device joined the room, and this one goes on in the room where it is.
-  joined(chat, { room: name, seq, topic, current = "", pins = [] }) {
+  joined(chat, { room: name, seq, topic, current = "", pins = [], hands = [], polls = [] }) {
     let room = chat.rooms.get(name);
     const isNew = !room;
     if (isNew) {
@@ -60,16 +62,18 @@ export const TOLD = {
       if (!current) chat.show(name);
     }
     if (!chat.room) chat.show(name);
-    if (chat.knock?.room === name) {
+    if (chat.knock && [name, chat.knock.key].includes(chat.knock.room)) { // a code names no room
       room.key = chat.knock.key;
       chat.knock = null;
     }
     const known = room.seq > 0;
     Object.assign(room, { topic, pins, past: known ? "" : "new", upto: known ? seq : 0, seq: room.seq || seq });
+    if (hands.length || polls.length) inClass("note", chat, room, { ...room, hands, polls });
     // What waits to be sent waits for this answer, too: what was on its way when a connection broke is shown before it.
     Object.assign(room, { answered: false, joined: false });
     chat.ask({ type: "members", room: name }).then(() => {
       room.answered = true;
+      if (room.kit || room.operators.includes(chat.nick)) inClass("survey", chat, room);
       if (isNew && room === chat.room && room.operators.includes(chat.nick)) {
         chat.note([`You are an operator of ${name}. /help operators lists what you can do.`]);
       }
@@ -140,10 +144,16 @@ export const TOLD = {
   page(chat, message) { chat.answer(message); },
   done(chat, message) { chat.answer(message); },
   settings(chat, message) { chat.answer(message); },
+  class(chat, message) { chat.answer(message); },
+  votes(chat, { room: name, id, votes }) {
+    inClass("count", chat, chat.rooms.get(name), id, { votes });
+  },
+
   clock(chat, { time }) { list(chat, [new Date(time * 1000).toString()]); },
   nick(chat, { nick }) { chat.nick = nick; chat.changed(); },
   invited(chat, { nick, room }) { chat.note([`${nick} invites you to ${room}. Type /join ${room}.`]); },
-  notice(chat, { lines, label }) {
+  notice(chat, { lines, label, room }) {
+    if (room) return void inClass("forOperators", chat, chat.rooms.get(room), lines);
     if (chat.answer({ label, lines })) return;
     if (chat.listed !== "help" || lines.length < 2) return list(chat, lines);
     chat.listed = "";

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.classroom import ballots, classroom, polls
 from hubbub.chat.commands.moderation import SlashCommand, change_modes
+from hubbub.model.access import Action
 from hubbub.model.entries import Entry, ModeChange, Polled
-from hubbub.model.events import Notice
+from hubbub.model.events import ClassShown, Notice, OpenCode, OpenQuestion
 from hubbub.model.polls import question, tally
 from hubbub.text import refusals
+from hubbub.text.codes import shown_code
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
@@ -86,6 +88,22 @@ def _open_polls(session: Session, room: Room) -> Iterator[str]:
 
 def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) < 10
+
+
+def show_class(hub: Hub, session: Session, name: str) -> None:
+    """Reply with the hands, questions, polls and codes of a room that the session is in. Raises Refused."""
+    room = hub.rooms.of(session, name)
+    codes = hub.rooms.codes.of_room(room.id) if hub.may(session, Action.SET_MODES, room) else []
+    hub.reply(
+        session,
+        ClassShown(
+            room.name,
+            room.raised,
+            [OpenQuestion(one.number, one.nick, one.text, one.time) for one in classroom.shown(hub, session, room)],
+            ballots.listed(session, room),
+            [OpenCode(shown_code(letters), one.expires, one.most, len(one.used), one.nick) for letters, one in codes],
+        ),
+    )
 
 
 def _vote(hub: Hub, session: Session, argument: str) -> None:

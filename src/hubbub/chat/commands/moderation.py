@@ -285,7 +285,18 @@ def _settings(room: Room, session: Session) -> list[str]:
 
 
 # The actions on a room that a page offers only to those who may do them.
-OFFERED = (Action.INVITE, Action.SET_TOPIC, Action.SET_MODES, Action.KICK, Action.REDACT, Action.PIN, Action.RENAME)
+OFFERED = (
+    Action.INVITE,
+    Action.SET_TOPIC,
+    Action.SET_MODES,
+    Action.KICK,
+    Action.REDACT,
+    Action.PIN,
+    Action.RENAME,
+    Action.POLL,
+    Action.RAISE_HAND,
+    Action.ASK,
+)
 
 
 def list_settings(hub: Hub, session: Session, name: str) -> None:

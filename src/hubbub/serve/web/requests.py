@@ -9,7 +9,7 @@ from typing import Any
 
 from hubbub.chat import messages
 from hubbub.chat.classroom import polls
-from hubbub.chat.commands import moderation, slash
+from hubbub.chat.commands import classroom, moderation, slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
 from hubbub.chat.private import direct
@@ -195,6 +195,10 @@ def _settings(hub: Hub, session: Session, request: wire.AskSettings) -> None:
     moderation.list_settings(hub, session, request.room)
 
 
+def _class(hub: Hub, session: Session, request: wire.AskClass) -> None:
+    classroom.show_class(hub, session, request.room)
+
+
 _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.Say: _say,
     wire.ClientCommand: _command,
@@ -215,4 +219,5 @@ _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.AskRooms: _rooms,
     wire.AskMembers: _members,
     wire.AskSettings: _settings,
+    wire.AskClass: _class,
 }

@@ -18,6 +18,7 @@ from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import (
+    ClassShown,
     Event,
     Goodbye,
     LoggedIn,
@@ -364,7 +365,8 @@ _ANSWERS: dict[type[wire.Request], type[Event]] = {
     wire.AskRooms: RoomsListed,
     wire.AskMembers: MembersListed,
     wire.AskSettings: SettingsListed,
+    wire.AskClass: ClassShown,
     wire.ClientCommand: Notice,
 }
-_ANSWERING = Refusal | MembersListed | RoomsListed | SettingsListed | Notice
+_ANSWERING = Refusal | MembersListed | RoomsListed | SettingsListed | ClassShown | Notice
 _STEPS: StepTable = {"begin": WebSocketClient._mark_begin, "end": WebSocketClient._mark_end}

@@ -39,6 +39,7 @@ from hubbub.model.entries import (
 )
 from hubbub.model.events import (
     Acknowledged,
+    ClassShown,
     Clock,
     Event,
     ForOperators,
@@ -388,6 +389,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     MembersListed: _members,
     RoomsListed: _rooms,
     SettingsListed: lambda event: "",
+    ClassShown: lambda event: "",
     Clock: lambda event: notice(datetime.fromtimestamp(event.now).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")),
     Goodbye: lambda event: "",
 }

@@ -37,6 +37,7 @@ from hubbub.model.entries import (
 )
 from hubbub.model.events import (
     Acknowledged,
+    ClassShown,
     Clock,
     Event,
     ForOperators,
@@ -271,6 +272,13 @@ class AskMembers(Struct, tag="members", tag_field="type"):
     label: Label = ""
 
 
+class AskClass(Struct, tag="class", tag_field="type"):
+    """Request the raised hands and the open questions, polls and codes of a room that one is in."""
+
+    room: Name
+    label: Label = ""
+
+
 class AskSettings(Struct, tag="settings", tag_field="type"):
     """Request the settings of a room that one is in, and one's permissions there."""
 
@@ -299,6 +307,7 @@ Request = (
     | AskRooms
     | AskMembers
     | AskSettings
+    | AskClass
 )
 _decode = msgspec.json.Decoder(Request).decode
 
@@ -413,6 +422,15 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     SettingsListed: lambda event: encode(
         "settings", room=event.room, settings=event.settings, may=event.may, **_label(event)
     ),
+    ClassShown: lambda event: encode(
+        "class",
+        room=event.room,
+        hands=event.hands,
+        questions=event.questions,
+        polls=event.polls,
+        codes=event.codes,
+        **_label(event),
+    ),
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
 }
@@ -509,7 +527,7 @@ def _members(event: MembersListed) -> bytes:
     return encode("members", room=event.room, **fields, **_label(event))
 
 
-def _label(event: Notice | MembersListed | RoomsListed | SettingsListed) -> dict[str, str]:
+def _label(event: Notice | MembersListed | RoomsListed | SettingsListed | ClassShown) -> dict[str, str]:
     return {"label": event.label} if event.label else {}
 
 
