@@ -14,9 +14,10 @@ from scramp import ScramClient
 
 from hubbub.accounts.logins import Policy
 from hubbub.accounts.scram import MAX_MESSAGE
-from hubbub.chat.users.accounts import Bearer, LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.grants import EVERYTHING, Grant, Permit
 
 REGISTERED = Accounts()
 FINGERPRINT = "0f" * 32
@@ -137,8 +138,7 @@ def test_every_way_in_obeys_the_one_gate(way: str, state: str) -> None:
     STATES[state](accounts)
     outcome = enter()
     if state == "open" or (state == "void" and way not in VOIDED):
-        account = outcome.account if isinstance(outcome, Bearer) else outcome
-        assert account.id == accounts.ann().id
+        assert outcome.id == accounts.ann().id
     else:
         assert isinstance(outcome, Refused)
     # Once more, after a restart: nothing depends on what is in memory.
@@ -349,14 +349,16 @@ def test_a_token_is_as_good_as_a_password_unless_it_is_limited() -> None:
     assert accounts.log_in().operator
     assert accounts.log_in("ann", accounts.token()).operator
     bot = accounts.log_in("ann", accounts.token(scopes=("say", "read")))
-    assert bot.limited and not bot.operator and not accounts.ann().limited
-    assert is_refused(accounts.log_in("ann", accounts.token(scopes=("read",))), "wrong-password")
-    assert is_refused(accounts.log_in("ann", accounts.token(rooms=("ops",))), "wrong-password")
+    assert bot.permit == Permit(("read", "say")) and not bot.operator and accounts.ann().permit is EVERYTHING
+    assert accounts.log_in("ann", accounts.token(scopes=("read",))).permit == Permit(("read",))
+    ops = accounts.log_in("ann", accounts.token(scopes=("private", "read"), rooms=("#Ops",))).permit
+    assert ops == Permit(("read", "private"), frozenset({"ops"})) and not ops.reads_private
+    assert is_refused(accounts.ask(accounts.registry.make_token, accounts.ann(), Grant(rooms=("a b",))), "room-invalid")
     accounts.register("Bob")
     assert is_refused(accounts.log_in("bob", accounts.token()), "wrong-password")
     short = accounts.token(expires=accounts.now + 10)
     bearer = accounts.ask(accounts.registry.by_token, short, HERE)
-    assert isinstance(bearer, Bearer) and bearer.grant.scopes == ("read", "say", "private", "admin")
+    assert isinstance(bearer, Account) and bearer.permit is EVERYTHING
     accounts.now += 10
     assert isinstance(accounts.ask(accounts.registry.by_token, short, HERE), Refused)
 

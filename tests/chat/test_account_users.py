@@ -18,7 +18,7 @@ from hubbub.model.access import Action, may
 from hubbub.model.account import Account, SshKey, is_account
 from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
-from hubbub.model.grants import Grant, Granted
+from hubbub.model.grants import EVERYTHING, Grant, Granted, Permit
 from hubbub.text import refusals
 
 
@@ -180,7 +180,7 @@ def test_a_login_that_may_not_change_the_account_adds_no_key() -> None:
     bo.session.ssh_key = KEY
     account = town.accounts.known["ann"][0]
     town.accounts.redeem = lambda code, peer, done: town.accounts.asked.append(  # type: ignore[method-assign]
-        lambda: done(structs.replace(account, limited=True))
+        lambda: done(structs.replace(account, permit=Permit(("read", "say"))))
     )
     bo.types("/link CODE-Ann")
     town.settle()
@@ -738,7 +738,7 @@ def test_the_owner_closes_an_account_after_a_confirmation(
 def test_a_limited_token_closes_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     town = Town("Ann")
     ann = town.log_in("Ann")
-    limited = structs.replace(town.accounts.known["ann"][0], limited=True)
+    limited = structs.replace(town.accounts.known["ann"][0], permit=Permit(("read", "say")))
     monkeypatch.setattr(town.accounts, "log_in", lambda name, secret, peer, done: done(limited))
     ann.types("/unregister token yes")
     town.settle()
@@ -944,7 +944,7 @@ def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> No
     owner, bot = town.log_in("Ann"), town.house.connect()
     account = town.accounts.find("Ann")
     assert account
-    limited = structs.replace(account, operator=False, limited=True)
+    limited = structs.replace(account, operator=False, permit=Permit(("read", "say")))
     town.hub.account_users.log_in(bot.session, limited, lambda refusal: None)
     town.settle()
     assert bot.user is owner.user and owner.session.operator and not bot.session.operator
@@ -969,7 +969,7 @@ def test_a_further_login_to_the_same_account_gives_the_session_its_rights() -> N
     town = Town("Ann", "Bo")
     account = town.accounts.find("Ann")
     assert account
-    limited, bot = structs.replace(account, limited=True, grant="t1"), town.house.connect()
+    limited, bot = structs.replace(account, permit=Permit(("read", "say")), grant="t1"), town.house.connect()
     log_in = town.hub.account_users.check
     log_in(bot.session, lambda peer, done: done(limited), lambda refusal: None)
     town.settle()
@@ -979,11 +979,11 @@ def test_a_further_login_to_the_same_account_gives_the_session_its_rights() -> N
     assert codes(bot) == ["logged-in-already", "wrong-password", "token-limited"] and bot.session.grant == "t1"
     bot.types("/login Ann secret", "/stay on")
     town.settle()
-    assert bot.user is user and bot.session.grant == "" and not bot.session.limited
+    assert bot.user is user and bot.session.grant == "" and bot.session.permit is EVERYTHING
     assert bot.sees() == [LoggedIn("Ann"), Notice(("You stay in your rooms while you are away",))]
     # The newest login counts: the session ends with its token.
     log_in(bot.session, lambda peer, done: done(limited), lambda refusal: None)
-    assert bot.session.limited and bot.session.grant == "t1"
+    assert bot.session.permit.is_limited and bot.session.grant == "t1"
 
 
 def test_a_session_ends_with_the_token_or_cookie_that_it_came_with() -> None:

@@ -43,6 +43,7 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
 
     accounts.by_cookie("x", refused)
     accounts.change_password(account, "correct horse", PEER, refused)
+    assert not accounts.takes_passwords(PEER)
     accounts.set(account, refused, stays=True)
     accounts.change(account, lambda old: old, refused)
     accounts.add_certificate(account, "ab" * 32, refused)

@@ -16,6 +16,7 @@ from hubbub.chat.private import direct
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Draft, Edited, Entry, Kind, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
+from hubbub.model.grants import Permit
 from hubbub.model.queries import Latest, LogPage
 from hubbub.text.list_pages import ListPart
 from records import text_in
@@ -455,7 +456,7 @@ def test_an_owner_has_the_id_of_the_account_and_is_known_by_the_id_of_the_guest_
 def test_a_login_without_the_scope_private_gets_new_messages_and_no_old_ones() -> None:
     post = Post("Ann", "Bo")
     ann, bo = post.log_in("Ann"), post.log_in("Bo")
-    bo.session.reads_private = False
+    bo.session.permit = Permit(("read", "say", "admin"))
     ann.types("/msg Bo one")
     post.settle()
     assert Private("Ann", "one") in bo.sees() and post.positions.known["idbo", "idann"].waiting
@@ -474,7 +475,7 @@ def test_a_message_that_only_a_session_without_the_scope_private_took_on_another
     bo = post.log_in("Bo")
     stored = Entry("@Bo", 5, 0, NOON, "Ann", "a-1.1", Said("psst"))
     assert direct.deliver(bo.user, Private("Ann", "psst", stored, "idann"))
-    bo.session.reads_private = False
+    bo.session.permit = Permit(("read", "say", "admin"))
     assert not direct.deliver(bo.user, Private("Ann", "psst", stored, "idann"))
     assert direct.deliver(bo.user, Private("Ann", "psst", replace(stored, seq=0), "idann"))
     assert len(bo.sees()) == 3, "it is shown in any case"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import uvloop
 from opening import opened
 
 from hubbub import config
+from hubbub.chat.users.accounts import Made
 from hubbub.errors import Refused
+from hubbub.model.grants import Grant
 from hubbub.subcommands.serve import serve
 from scene import PATIENCE, Place
 
@@ -70,8 +73,18 @@ class InThread(Place):
 
     def invite(self) -> str:
         """Return a new code with which somebody can register."""
+        return self._made(lambda done: self._app.accounts.invite(done))
+
+    def make_token(self, name: str, grant: Grant) -> str:
+        """Return a new token of the account that owns a name."""
+        accounts = self._app.accounts
+        account = accounts.find(name)
+        assert account
+        return self._made(lambda done: accounts.make_token(account, grant, done))
+
+    def _made(self, make: Callable[[Made], None]) -> str:
         made: queue.SimpleQueue[str | Refused] = queue.SimpleQueue()
-        self._loop.call_soon_threadsafe(lambda: self._app.accounts.invite(made.put))
+        self._loop.call_soon_threadsafe(make, made.put)
         return str(made.get(timeout=PATIENCE))
 
     def close(self) -> None:

@@ -264,11 +264,10 @@ async def test_an_owner_gets_a_code_for_another_device_and_anybody_its_picture(m
 async def test_a_bot_says_hello_with_a_token_or_password() -> None:
     async with asking() as web:
         account = await registered(web, "ci")
-        full, limited = await token(web, account), await token(web, account, rooms=("ops",))
+        full = await token(web, account)
         bot = await web.talk()
-        for secret in ("guess", limited):
-            await bot.say(type="hello", name="ci", password=secret, label="h1")
-            assert (await bot.sees("error"))["code"] == "wrong-password"
+        await bot.say(type="hello", name="ci", password="guess", label="h1")
+        assert (await bot.sees("error"))["code"] == "wrong-password"
         await bot.say(type="hello", name="ci", password=full, label="h2")
         assert (await bot.next()) | {"tag": "", "log": "", "resume": ""} == {
             "type": "welcome", "nick": "ci", "tag": "", "log": "", "resume": "", "label": "h2", "edit_minutes": 15,
@@ -281,6 +280,38 @@ async def test_a_bot_says_hello_with_a_token_or_password() -> None:
         assert (await bot.closed())[0] == 1008
         await second.say(type="say", room="lobby", text="here", label="m1")
         await second.sees("stored")
+
+
+async def test_a_bot_with_a_limited_token_is_held_to_it() -> None:
+    async with asking() as web:
+        account = await registered(web, "ci")
+        for room in ("ops", "lobby"):
+            await web.ask("POST", f"/api/v1/rooms/{room}/messages?name=Bo", b"words")
+        bot = await web.talk()
+        await bot.say(type="hello", name="ci", password=await token(web, account, rooms=("Ops",)))
+        assert (await bot.sees("joined"))["room"] == "ops"
+        for request in (
+            {"type": "join", "room": "lobby"},
+            {"type": "history", "room": "lobby"},
+            {"type": "msg", "to": "ci", "text": "psst"},
+        ):
+            await bot.say(**request, label="l1")
+            assert (await bot.sees("error"))["code"] == "token-limited"
+        await bot.say(type="search", words="words", label="f1")
+        assert [entry["room"] for entry in (await bot.sees("page"))["entries"]] == ["ops"]
+        await bot.say(type="say", room="ops", text="here", label="m1")
+        await bot.sees("stored")
+        # One that may not read is in no room, and posts as the API does.
+        secret = await token(web, account, rooms=("ops",), scopes=("say",), expires=web.house.hub.clock() + 3600)
+        poster = await web.talk()
+        await poster.say(type="hello", name="ci", password=secret)
+        await poster.sees("welcome")
+        await poster.say(type="say", room="ops", text="deployed", label="m2")
+        assert (await poster.sees("stored"))["room"] == "ops"
+        await poster.say(type="say", room="lobby", text="deployed", label="m3")
+        assert (await poster.sees("error"))["code"] == "token-limited"
+        await outcome(web, web.house.accounts.end_tokens, account, [web.house.accounts.grant_id(secret)])
+        assert (await poster.closed())[0] == 1008
 
 
 async def test_a_resumed_session_ends_with_its_cookie_too() -> None:

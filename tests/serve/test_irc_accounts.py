@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from irc_peering import House, IrcPeer, irc_house
+from msgspec import structs
 from virtual_time import virtual_time
 
 from doubles import FakeAccounts
 from hubbub.chat.users.accounts import LoginPeer, ScramAnswer
 from hubbub.model.account import Account
+from hubbub.model.grants import Permit
 from hubbub.text import refusals
 from irc_messages import ANY, Message, fits
 
@@ -553,12 +555,73 @@ async def test_the_read_marker_of_a_conversation_is_that_of_the_person() -> None
 
 
 @virtual_time
+async def test_a_client_with_a_token_for_some_rooms_is_held_to_it() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann", "Bo")
+        owner = await logged_in(house, "Ann")
+        await owner.join("#ops")
+        await owner.join("#lobby")
+        account, secret = accounts.known["ann"]
+        accounts.known["ann"] = structs.replace(account, permit=Permit(("read",), frozenset({"ops"}))), secret
+        bot, bo = await logged_in(house, "Ann"), await logged_in(house, "Bo")
+        assert [one.params[0] for one in await bot.sync() if one.verb == "JOIN"] == ["#ops"]
+        await bo.join("#ops")
+        await bo.join("#lobby")
+        await bo.ask("PRIVMSG #lobby :secret", "PRIVMSG Ann :secret", "PRIVMSG #ops :hello")
+        assert [one.params[-1] for one in await bot.sync() if one.verb == "PRIVMSG"] == ["hello"]
+        for line in (
+            "JOIN #lobby",
+            "JOIN #new",
+            "PRIVMSG #ops :hi",
+            "PRIVMSG #lobby :hi",
+            "PRIVMSG Bo :hi",
+            "NAMES #new",
+        ):
+            answer = await bot.ask(line)
+            assert not {"JOIN", "PRIVMSG"} & set(verbs(answer)), line
+        answer = await bot.ask("WHOIS Ann", "LIST")
+        assert not any("lobby" in word for one in answer for word in one.params), answer
+        assert [one for one in await bo.sync() if one.verb == "PRIVMSG"] == []
+        # The room is renamed, and is not that of the token any more; then it is again.
+        await owner.ask("RENAME #ops #dev")
+        assert fits(next(one for one in await bot.sync() if one.verb == "PART"), "PART", "#ops")
+        await bo.ask("PRIVMSG #dev :secret")
+        assert await bot.sync() == []
+        await owner.ask("RENAME #dev #ops")
+        await bo.ask("PRIVMSG #ops :again")
+        seen = await bot.sync()
+        assert verbs(seen)[0] == "JOIN"
+        assert any(one.params[-1] == "again" for one in seen)
+        # With the password it may do everything again.
+        accounts.known["ann"] = account, secret
+        told = await bot.ask("NS IDENTIFY Ann secret")
+        assert [one.params[0] for one in (*told, *await bot.sync()) if one.verb == "JOIN"] == ["#lobby"]
+
+
+@virtual_time
+async def test_a_client_whose_token_may_only_say_is_in_no_channel() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann", "Bo")
+        bo = await logged_in(house, "Bo")
+        await bo.join("#ops")
+        await bo.ask("MODE #ops -n")
+        account, secret = accounts.known["ann"]
+        accounts.known["ann"] = structs.replace(account, permit=Permit(("say",), frozenset({"ops"}))), secret
+        bot = await logged_in(house, "Ann")
+        answer = await bot.ask("JOIN #ops", "PRIVMSG #ops :deployed")
+        assert "JOIN" not in verbs(answer), answer
+        assert [one.params[-1] for one in await bo.sync() if one.verb == "PRIVMSG"] == ["deployed"]
+        await bo.ask("PRIVMSG #ops :secret", "PRIVMSG Ann :secret", "INVITE Ann #ops")
+        assert not {"PRIVMSG", "INVITE"} & set(verbs(await bot.sync()))
+
+
+@virtual_time
 async def test_a_client_with_a_limited_token_does_not_change_its_account() -> None:
     async with irc_house() as house:
         town(house, "Ann")
         bot = await logged_in(house, "Ann")
         (session,) = house.hub.nicks.users["ann"].sessions
-        session.limited = True
+        session.permit = Permit(("read", "say"))
         house.hub.nicks.users["ann"].operator = True
         for line in ("SET PASSWORD open-sesame", "SET STAY on", "TOKEN", "CODE", "UNREGISTER Ann", "GHOST"):
             assert "lacks the scope admin" in notices(await bot.ask(f"NS {line}"))[0], line

@@ -8,6 +8,7 @@ import pytest
 from in_thread import InThread
 
 from hubbub.accounts import hashing
+from hubbub.model.grants import Grant
 from scene import PROMPT, Client
 
 NAWS = b"\xff\xfb\x1f"  # a telnet client introduces itself
@@ -237,6 +238,26 @@ def test_guests_are_turned_away_or_only_read(serve: Callable[..., InThread]) -> 
     assert bo.barrier().count(b"Only people with an account may do that here.\n") == 3
     ann.say("hello")
     bo.sees(b"Ann: hello\n")
+
+
+def test_a_program_posts_with_a_token_that_may_only_speak(place: InThread) -> None:
+    ann = registered(place)
+    ann.say("/join ops")
+    ann.skips_to(b"ops")
+    secret = place.make_token("Ann", Grant(scopes=("say",), rooms=("ops",)))
+    program = at_the_prompt(place, f"Ann\n{secret}\ndeploy done\n/join lobby\n/me waves\n".encode())
+    ann.skips_to(b"Ann: deploy done\n")
+    program.half_close()
+    assert b"That token is not for lobby." in program.rest()
+
+
+def test_a_token_for_a_room_joins_that_room(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place)
+    peer.sees(ASKED)
+    peer.say(place.make_token("Ann", Grant(scopes=("read",), rooms=("ops",))))
+    peer.say("hello")
+    peer.skips_to(b"That token does not allow that: it lacks the scope say.\n")
 
 
 def test_a_busy_server_costs_no_try(place: InThread, monkeypatch: pytest.MonkeyPatch) -> None:

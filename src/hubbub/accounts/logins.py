@@ -22,10 +22,10 @@ from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.keyring import TOKEN, Keyring, grant_id
 from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
-from hubbub.chat.users.accounts import Bearer, Checked, LoginPeer
+from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account, SshKey
-from hubbub.model.grants import Grant
+from hubbub.model.grants import EVERYTHING, SCOPES, Grant, Permit
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
 from hubbub.text.codes import read_code
@@ -174,8 +174,6 @@ class LoginGate:
             self._end(attempt, grant)
         elif grant is None or owner is None or grant.account != owner.id:
             self._end(attempt, refusals.TOKEN_WRONG())
-        elif grant.rooms or not {"read", "say"} <= set(grant.scopes):
-            self._end(attempt, refusals.TOKEN_LIMITED())
         else:
             self._fresh(attempt, "token", grant, partial(_with_grant, attempt.secret, grant))
 
@@ -368,25 +366,25 @@ class LoginGate:
         """Let somebody in who shows a cookie with a request; `done` is called at once if the cookie is known here."""
 
         def found(grant: Grant | Refused | None) -> None:
-            outcome = self._decide_grant(grant, refusals.NOT_LOGGED_IN())
-            if isinstance(outcome, Bearer):
+            outcome = self._decide_grant(cookie, grant, refusals.NOT_LOGGED_IN())
+            if isinstance(outcome, Account):
                 self.vault.cookies.renew(cookie, COOKIE_SECONDS)
-            done(outcome if isinstance(outcome, Refused) else _with_grant(cookie, outcome.grant, outcome.account))
+            done(outcome)
 
         self.vault.cookies.find(cookie, found)
 
-    def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
+    def by_token(self, token: str, peer: LoginPeer, done: Checked) -> None:
         """Let a program in that shows a token with a request; `done` is called at once if the token is known here."""
         if not self.takes_passwords(peer):
             done(refusals.NOT_ENCRYPTED())
             return
-        self.vault.tokens.find(token, lambda grant: done(self._decide_grant(grant, refusals.TOKEN_WRONG())))
+        self.vault.tokens.find(token, lambda grant: done(self._decide_grant(token, grant, refusals.TOKEN_WRONG())))
 
-    def _decide_grant(self, grant: Grant | Refused | None, wrong: Refused) -> Bearer | Refused:
+    def _decide_grant(self, secret: str, grant: Grant | Refused | None, wrong: Refused) -> Account | Refused:
         if grant is None or isinstance(grant, Refused):
             return grant or wrong
         outcome = self._decide(self.vault.directory.by_id(grant.account), wrong, "", grant.created)
-        return outcome if isinstance(outcome, Refused) else Bearer(outcome, grant)
+        return outcome if isinstance(outcome, Refused) else _with_grant(secret, grant, outcome)
 
     def by_trusted_name(self, name: str, done: Checked) -> None:
         """Let somebody in whom a trusted proxy has checked; a name that nobody owns is registered for them."""
@@ -434,12 +432,10 @@ def _of(proof: StoredCode | Grant, account: Account | Refused | None) -> Account
 
 def _with_grant(secret: str, grant: Grant, account: Account) -> Account:
     """Return an account as a login by a token or cookie knows it."""
-    limited = "admin" not in grant.scopes
-    operator = account.operator and not limited
-    reads_private = "private" in grant.scopes
-    return structs.replace(
-        account, grant=grant_id(secret), limited=limited, operator=operator, reads_private=reads_private
-    )
+    rooms = frozenset(key_of(name).removeprefix("#") for name in grant.rooms)
+    permit = EVERYTHING if grant.scopes == SCOPES and not rooms else Permit(grant.scopes, rooms)
+    operator = account.operator and not permit.is_limited
+    return structs.replace(account, grant=grant_id(secret), permit=permit, operator=operator)
 
 
 def _has(account: Account, fingerprint: str) -> bool:

@@ -22,7 +22,7 @@ from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
-from hubbub.text.names import check_name
+from hubbub.text.names import check_name, check_room
 
 CERTIFICATES = 10  # fingerprints of an account
 SSH_KEYS = 20  # of an account
@@ -235,9 +235,19 @@ class AccountRegistry(LoginGate):
         if len(self.tokens(account)) >= PER_ACCOUNT:
             done(refusals.TOO_MANY_TOKENS(limit=PER_ACCOUNT))
             return
-        scopes = tuple(scope for scope in SCOPES if scope in grant.scopes)
-        name = clean(grant.name[:SHOWN])
-        grant = structs.replace(grant, account=account.id, created=self._clock(), name=name, scopes=scopes)
+        try:
+            rooms = tuple(dict.fromkeys(check_room(clean(room)) for room in grant.rooms))
+        except Refused as refused:
+            done(refused)
+            return
+        grant = structs.replace(
+            grant,
+            account=account.id,
+            created=self._clock(),
+            name=clean(grant.name[:SHOWN]),
+            scopes=tuple(scope for scope in SCOPES if scope in grant.scopes),
+            rooms=rooms,
+        )
         self.vault.tokens.make(grant, done)
 
     def tokens(self, account: Account) -> Sequence[Granted]:

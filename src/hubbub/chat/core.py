@@ -145,7 +145,7 @@ class Core:
         """
         if session.acts_for:
             return self.viewer_for(session.acts_for, session.address)
-        user = session.user
+        user, permit = session.user, session.permit
         return Viewer(
             tuple(user.rooms) if user else (),
             nick + session.mask,
@@ -157,7 +157,9 @@ class Core:
             key,
             not session.preserves_spaces,
             self.guests_read and not (user and user.account),
-            account=user.account.id if user and user.account and session.reads_private else "",
+            account=user.account.id if user and user.account and permit.reads_private else "",
+            only=permit.rooms,
+            scopes=permit.scopes,
         )
 
     def viewer_of(self, user: User) -> Viewer:
@@ -170,14 +172,19 @@ class Core:
 
     def viewer_for(self, account: Account, address: str) -> Viewer:
         """Return the viewer for a program that acts for an account: a member of the rooms that its owner is in now."""
-        owner = self.nicks.find(account.name)
-        reads = account.id if account.reads_private else ""
+        owner, permit = self.nicks.find(account.name), account.permit
         if owner and owner.host == account.host:
             rights = self.viewer_of(owner)
-            return rights._replace(operator=account.operator, address=address, reads_only=False, account=reads)
-        now, ticks = self.clock(), self.ticks()
-        mask = f"{account.name}!{account.host}"
-        return Viewer(mask=mask, operator=account.operator, now=now, ticks=ticks, address=address, account=reads)
+        else:
+            rights = Viewer(mask=f"{account.name}!{account.host}", now=self.clock(), ticks=self.ticks())
+        return rights._replace(
+            operator=account.operator,
+            address=address,
+            reads_only=False,
+            account=account.id if permit.reads_private else "",
+            only=permit.rooms,
+            scopes=permit.scopes,
+        )
 
     def stranger(self, host: str, address: str) -> Viewer:
         """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""

@@ -44,6 +44,7 @@ from hubbub.model.account import Account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Kind, Left, Said, TopicSet
 from hubbub.model.events import Event, Goodbye, Notice
+from hubbub.model.grants import EVERYTHING
 from hubbub.model.ids import end_of
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.text import names, refusals
@@ -168,9 +169,11 @@ class Hub(Core):
         rooms = list(session.rooms.values())
         if user and len(user.sessions) == 1:
             user.left_at = self.clock()
-            user.given = {room.id: self.delivery.delivered_up_to(session, room) for room in rooms}
         if user:
             user.remove_session(session)
+            # Those that no session is given any more: another session may be there for some rooms only.
+            alone = [room for room in rooms if not any(one in room.sessions for one in user.sessions)]
+            user.given |= {room.id: self.delivery.delivered_up_to(session, room) for room in alone}
         for room in rooms:
             self.rooms.detach(session, room)
         if user:
@@ -241,10 +244,9 @@ class Hub(Core):
         """Send an event to all sessions of a user, on this node or on another one; paused sessions miss it."""
         if self.remote.homes(user):
             self.remote.send(user, event)
-        hidden = is_hidden(user, event)
-        for session in user.sessions:
-            if not session.paused and not hidden:
-                session.client.send_event(event)
+        if not is_hidden(user, event):
+            for session in user.sessions:
+                session.tell(event)
 
     def _end_of_grant(self, session: Session) -> None:
         self.reply(session, Notice(("This session was ended, because its token or login is no longer valid",)))
@@ -271,6 +273,9 @@ class Hub(Core):
                 Without a label an empty text is no error, and nothing is published.
 
         """
+        if session.permit is not EVERYTHING and "read" not in session.permit.scopes:
+            self._say_unseen(session, text, room, kind, label)
+            return
         text, formatting = said(text, session.preserves_spaces)
         if label and not text:
             raise refusals.NO_TEXT()
@@ -278,7 +283,7 @@ class Hub(Core):
             where = self.rooms.of(session, room)
             assert session.user is not None
             is_free = members_speak_freely(where.state)
-            if self.guests_read or not is_free:
+            if self.guests_read or not is_free or session.permit is not EVERYTHING:
                 self.speak(self.viewer(session), where)
             session.user.active = self.clock()
             tags = join(tags, formatting) if tags else formatting
@@ -286,7 +291,19 @@ class Hub(Core):
             if not is_free:
                 hands.use_turn(self, session, where, session.user)
 
-    def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
+    def _say_unseen(self, session: Session, text: str, room: str, kind: Kind, label: str) -> None:
+        """Publish a message of a session whose token does not let it read, so that it is in no room.
+
+        Raises:
+            Refused: as `post` does; or no room is named, and the token is for several.
+
+        """
+        rooms = session.permit.rooms
+        if not room and len(rooms) != 1:
+            raise refusals.NOT_IN_ANY_ROOM()
+        self.post(session, "", room or next(iter(rooms)), text, label, kind)
+
+    def post(self, session: Session, name: str, room: str, text: str, label: str, kind: Kind = Kind.MESSAGE) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
 
         A session that acts for an account publishes under the account's name.
@@ -313,10 +330,10 @@ class Hub(Core):
                 nick = self._posting_nick(session, name)
                 if not awake.end.seq:
                     names.check_new_room(room)
-                viewer = self.viewer(session, nick)
+                viewer = self.viewer(session, "" if session.user else nick)
                 self.speak(viewer, awake)
                 self.rooms.check_may_open(session, awake)
-                self.publish(session, awake.state, Said(text), formatting, label, nick)
+                self.publish(session, awake.state, Said(text, kind), formatting, label, nick)
                 if viewer.user:
                     hands.use_turn(self, session, awake, viewer.user)
             except Refused as refusal:
@@ -326,7 +343,7 @@ class Hub(Core):
         self.rooms.visit(session, [room], publish)
 
     def _posting_nick(self, session: Session, name: str) -> str:
-        account = session.acts_for
+        account = session.account
         if account is None:
             return self.nicks.free(name)
         if name and names.key_of(name) != names.key_of(account.name):

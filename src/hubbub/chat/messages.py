@@ -10,7 +10,7 @@ from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Session, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import reactions
-from hubbub.model.access import Action
+from hubbub.model.access import Action, may_message
 from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Polled, Reacted, Redacted, Said, Unpinned, Unreacted
 from hubbub.model.queries import After, Around, Latest, LogPage
 from hubbub.model.room.state import pin_text
@@ -105,6 +105,8 @@ def _check(hub: Hub, session: Session, room: Room | Conversation, action: Action
     """Raise Refused unless a session may perform an action in a room; both people may do it in their conversation."""
     if not isinstance(room, Conversation):
         hub.check(session, action, room)
+    elif refused := may_message(hub.viewer(session)):
+        raise refused
 
 
 def _change(hub: Hub, session: Session, room: Room | Conversation, action: Action, body: Body, tags: str = "") -> None:

@@ -16,7 +16,17 @@ from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
 from hubbub.model.account import Account, SshKey, is_account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
-from hubbub.model.events import Acknowledged, Event, HistoryShown, PrivateShown, QueryResult, Refusal
+from hubbub.model.events import (
+    Acknowledged,
+    Event,
+    HistoryShown,
+    Mentioned,
+    Private,
+    PrivateShown,
+    QueryResult,
+    Refusal,
+)
+from hubbub.model.grants import EVERYTHING, Permit
 from hubbub.model.ignoring import Ignored, shown
 from hubbub.model.room.memory import RoomMemory
 from hubbub.model.room.redactions import Redactions
@@ -154,15 +164,14 @@ class Session:
         "keeps_history",
         "label",
         "last_ban",
-        "limited",
         "never_joined",
         "next_id",
         "paused",
         "pending",
+        "permit",
         "plain",
         "preserves_spaces",
         "reading",
-        "reads_private",
         "redactions",
         "replies",
         "rings",
@@ -201,10 +210,8 @@ class Session:
         self.rings = False  # a guest wants the terminal to ring for mentions, also once logged in; see Account.bell
         self.plain = False  # likewise: nothing is to be written twice to the terminal; see Account.plain
         self.secure = False  # encrypted connection
-        # Its login gives it neither the rights of a server operator nor any over the account.
-        self.limited = False
         self.ssh_key: SshKey | None = None  # that its peer has proven; None for another one
-        self.reads_private = True  # its login lets it read the stored private messages of the account
+        self.permit = EVERYTHING  # what its login allows
         self.grant = ""  # the id of the token or cookie with which it ends; see GrantHolders
         # Before it has a user: by the id of a room, the number of the last entry that its client has of an earlier
         # connection.
@@ -248,8 +255,15 @@ class Session:
 
     @property
     def rooms(self) -> dict[str, Room]:
-        """The rooms whose entries it is given, by id: all of its user's, or those that it watches without a user."""
-        return self.user.rooms if self.user else self.watched
+        """The rooms whose entries it is given, by id: those of its user, or those that it watches without a user.
+
+        If its login is for some rooms only, the others are as if its user were not in them.
+        """
+        if self.user is None:
+            return self.watched
+        if self.permit is EVERYTHING:
+            return self.user.rooms
+        return {id: room for id, room in self.user.rooms.items() if self.permit.opens(room.name)}
 
     @property
     def current_name(self) -> str:
@@ -260,7 +274,7 @@ class Session:
     @property
     def operator(self) -> bool:
         """Whether it may act as a server operator."""
-        return bool(self.user and self.user.operator and not self.limited)
+        return bool(self.user and self.user.operator and not self.permit.is_limited)
 
     @property
     def nick(self) -> str:
@@ -314,6 +328,13 @@ class Session:
         self.pending[operation] = None
         self.replies.append(operation)
         self.flush()
+
+    def tell(self, event: Event) -> bool:
+        """Send an event that is no reply; return False if it misses it, because it takes no bytes or may not see it."""
+        if self.paused or not (self.permit is EVERYTHING or _is_for(self.permit, event)):
+            return False
+        self.client.send_event(event)
+        return True
 
     def take_step(self, kind: str, *args: Any) -> None:
         """Let the hub do something after the replies that wait already."""
@@ -392,6 +413,14 @@ class Session:
     def encoder_in(self, room: str) -> Encoder:
         """Return the encoder for the entries of the room with an id: the current room may have another than others."""
         return self.encoder if room == self.current else self.encoder.for_other_room
+
+
+def _is_for(permit: Permit, event: Event) -> bool:
+    """Return whether a login allows to see an event that is no reply."""
+    if isinstance(event, Private):
+        return "read" in permit.scopes and not permit.rooms
+    room = event.entry.room if isinstance(event, Mentioned) else getattr(event, "room", "")
+    return not room or permit.opens(room)
 
 
 class User(RoomMemory):

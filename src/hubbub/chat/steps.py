@@ -63,11 +63,9 @@ def give(sessions: Sequence[Session], event: Event) -> bool:
     # To the sender, it counts as given: that one is ignored is nobody else's business.
     if sessions and sessions[0].user and is_hidden(sessions[0].user, event):
         return True
-    reading = [one for one in sessions if not one.paused]
-    for one in reading:
-        one.client.send_event(event)
+    reading = [one for one in sessions if one.tell(event)]
     if isinstance(event, Private) and event.entry and event.entry.seq:
-        return any(one.reads_private for one in reading)
+        return any(one.permit.reads_private for one in reading)
     return bool(reading)
 
 
@@ -103,5 +101,5 @@ def show_others(remote: RemoteUsers, user: User, session: Session, entry: Entry,
     if remote.homes(user):
         remote.send(user, copy)
     for one in user.sessions:
-        if one is not session and not one.paused:
-            one.client.send_event(copy)
+        if one is not session:
+            one.tell(copy)

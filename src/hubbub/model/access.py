@@ -77,8 +77,8 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
         return None
     if is_conversation(state.name):
         return _in_private(viewer, action, state.name)
-    if viewer.only and state.name not in viewer.only:
-        return refusals.TOKEN_ROOM(room=state.name)
+    if refused := _beyond_token(viewer, action, state.name):
+        return refused
     if action is Action.JOIN:
         return _join(viewer, state, coming)
     if action in _SEEING:
@@ -115,8 +115,8 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Ref
     """
     if is_conversation(room):
         return _in_private(viewer, action, room)
-    if viewer.only and room not in viewer.only:
-        return refusals.TOKEN_ROOM(room=room)
+    if refused := _beyond_token(viewer, action, room):
+        return refused
     if viewer.system or id in viewer.rooms:
         return None
     if viewer.operator and action not in (Action.READ, Action.WATCH):
@@ -127,6 +127,23 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Ref
     if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
         return refusals.CLOSED(room=room)
     return None
+
+
+def may_message(viewer: Viewer) -> Refused | None:
+    """Return None if a user may send private messages, else the refusal."""
+    if viewer.reads_only:
+        return refusals.ACCOUNT_REQUIRED()
+    if viewer.only:
+        return refusals.TOKEN_ROOM(room="private messages")
+    return None if "say" in viewer.scopes else refusals.TOKEN_SCOPE(scope="say")
+
+
+def _beyond_token(viewer: Viewer, action: Action, room: str) -> Refused | None:
+    """Refuse what the token of a login is not for: other rooms, or one of reading and speaking."""
+    if viewer.only and room not in viewer.only:
+        return refusals.TOKEN_ROOM(room=room)
+    scope = "read" if action in _READING else "say"
+    return None if scope in viewer.scopes else refusals.TOKEN_SCOPE(scope=scope)
 
 
 def _in_private(viewer: Viewer, action: Action, room: str) -> Refused | None:
@@ -147,6 +164,8 @@ _SEEING = frozenset(
         Action.SEE_MASKS,
     }
 )
+
+_READING = _SEEING | {Action.JOIN}
 
 
 _LOCKS = frozenset("LA")  # mode letters that let only operators speak

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from hubbub.model.grants import EVERYTHING, Permit
 from hubbub.model.ignoring import Ignored
 
 SUFFIX = ".account"  # of the host of users who own an account: no other host ends with it
@@ -51,10 +52,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
             to read them.
         quiet: the hours from which and up to which none are sent, in the server's time; None for no such hours.
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
-        limited: never stored: whether a login was by a token without the scope admin, which neither has the rights of a
-            server operator nor can change the account.
-        reads_private: never stored: whether a login may read the stored private messages of the account; not that by a
-            token without the scope private.
+        permit: never stored: what a login allows; less than everything for that by a token.
         grant: never stored: the id of the token or cookie with which a login was made; "" for another way.
 
     """
@@ -81,8 +79,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     push: str = ""
     quiet: tuple[int, int] | None = None
     valid_from: float = 0.0
-    limited: bool = False
-    reads_private: bool = True
+    permit: Permit = EVERYTHING
     grant: str = ""
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 SCOPES = ("read", "say", "private", "admin")
 
@@ -26,6 +26,41 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     scopes: tuple[str, ...] = SCOPES
     rooms: tuple[str, ...] = ()
+
+
+class Permit(Struct, frozen=True):
+    """What a login allows: all that its account may do, or only that for which a token is.
+
+    Args:
+        scopes: the allowed ones of SCOPES.
+        rooms: the names of the rooms that it is limited to; empty for all.
+
+    """
+
+    scopes: tuple[str, ...] = SCOPES
+    rooms: frozenset[str] = frozenset()
+
+    @property
+    def reads_private(self) -> bool:
+        """Whether it allows to read stored private messages; one that is limited to rooms does not."""
+        return "private" in self.scopes and not self.rooms
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it gives neither the rights of a server operator nor any over the account."""
+        return "admin" not in self.scopes
+
+    def opens(self, room: str) -> bool:
+        """Return whether it allows to be in a room, which is to read it."""
+        return "read" in self.scopes and (not self.rooms or room in self.rooms)
+
+
+EVERYTHING = Permit()
+
+
+def with_admin(permit: Permit) -> Permit:
+    """Return a permit that also gives the rights of a server operator."""
+    return structs.replace(permit, scopes=(*permit.scopes, "admin")) if permit.is_limited else permit
 
 
 class Granted(Struct, frozen=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from hubbub.model.grants import SCOPES
+
 
 class Principal(Protocol):
     """The user whose rights are asked for, as far as the rules need to know them; chat/session.py explains each."""
@@ -73,6 +75,7 @@ class Viewer(NamedTuple):
     system: bool = False  # the server itself
     account: str = ""  # the id of the user's account, "" for a guest
     only: frozenset[str] = frozenset()  # the names of the rooms that a token limits its bearer to; empty for all
+    scopes: tuple[str, ...] = SCOPES  # of the token
 
 
 SYSTEM = Viewer(system=True)  # the command line and the server's own acts: sees everything

@@ -32,14 +32,12 @@ class Requester(NamedTuple):
         host: its host, as entries have it.
         origin: its address.
         account: the account that it acts for; None for a guest.
-        only: the rooms that it may use; empty for all.
 
     """
 
     host: str
     origin: str
     account: Account | None = None
-    only: frozenset[str] = frozenset()
 
 
 class _WaitingClient(SocketWriter):
@@ -76,7 +74,7 @@ class HubRequests:
     def viewer(self, requester: Requester) -> Viewer:
         """Return the viewer that stands for a requester in queries."""
         if requester.account:
-            return self._hub.viewer_for(requester.account, requester.origin)._replace(only=requester.only)
+            return self._hub.viewer_for(requester.account, requester.origin)
         return self._hub.stranger(requester.host, requester.origin)
 
     async def read(self, query: Query | AllRooms) -> Any:

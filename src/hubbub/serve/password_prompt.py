@@ -12,7 +12,6 @@ from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.serve.terminal.line_output import PeerOutput
 from hubbub.text import refusals
-from hubbub.text.names import LOBBY
 from hubbub.wire.line.encoder import RAW
 
 TRIES = 3
@@ -96,8 +95,7 @@ class SecretPrompt:
     def _checked(self, refusal: Refused | None) -> None:
         self._tries += refusal is None or refusal.code not in UNCHECKED
         if refusal is None:
-            if not self._session.rooms:
-                self._hub.rooms.join(self._session, LOBBY)
+            self._hub.rooms.enter_first(self._session)
             self._done(None)
         # Lines that arrived before the refusal come from a program: they are messages, not more tries.
         elif refusal.code == "account-closed" or self.reader.has_line():

@@ -79,7 +79,8 @@ def facts(one: Account) -> dict[str, Any]:
     """Return all that is known of an account, without its secrets."""
     shown = structs.asdict(one)
     has_password = bool(shown.pop("password"))
-    del shown["scram"]
+    for name in ("scram", "permit", "grant"):
+        del shown[name]
     # Others could read and send notifications at that address.
     shown["push"] = bool(one.push)
     shown["ssh_keys"] = [structs.asdict(key) for key in one.ssh_keys]

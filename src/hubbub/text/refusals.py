@@ -275,7 +275,6 @@ NO_SUCH_SSH_KEY = Wording("bad-value", "Your account has no such ssh key; /keys 
 LAST_SSH_KEY = Wording("bad-value", "That is the last way to log in. Set a password first, with /password.")
 TOO_MANY_SSH_KEYS = Wording("too-many-tokens", "You have {limit} ssh keys already; remove one of them first.")
 TOKEN_WRONG = Wording("wrong-password", "That token is wrong, ended or too old.")
-TOKEN_LIMITED = Wording("wrong-password", "That token is for the API only, because it is limited.")
 TOKEN_SCOPE = Wording("token-limited", "That token does not allow that: it lacks the scope {scope}.")
 TOKEN_ROOM = Wording("token-limited", "That token is not for {room}.")
 CODES_FULL = Wording("busy", "Too many codes are open right now; try again in a while.")

@@ -37,8 +37,7 @@ def send_to_operators(core: Core, room: Room, text: str, besides: Entry | None =
     for member, letters in room.state.status.items():
         user = core.nicks.find(member.nick) if "o" in letters and not member.is_remote else None
         for session in user.sessions if user and not (besides and user.wrote(besides)) else ():
-            if not session.paused:
-                session.client.send_event(event)
+            session.tell(event)
 
 
 def who(user: Principal) -> str:

@@ -62,7 +62,7 @@ def account_of(session: Session) -> Account:
 def changeable_account(session: Session) -> Account:
     """Return the account of a session that may change it. Raises Refused."""
     account = account_of(session)
-    if session.limited:
+    if session.permit.is_limited:
         raise refusals.TOKEN_SCOPE(scope="admin")
     return account
 
@@ -187,7 +187,7 @@ def _join_key(hub: Hub, session: Session, key: SshKey, code: str) -> None:
     """Log a guest in with a code, and add the ssh key that it has shown to the account."""
 
     def logged_in(refusal: Refused | None) -> None:
-        if refusal or session.limited:
+        if refusal or session.permit.is_limited:
             _answer(hub, session, refusal)
         else:
             _add_key(hub, session, key)

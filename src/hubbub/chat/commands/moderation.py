@@ -15,6 +15,7 @@ from hubbub.chat.session import Session, User, owner
 from hubbub.model.access import Action, may
 from hubbub.model.entries import ModeChange
 from hubbub.model.events import Event, Notice, Refusal, SettingsListed
+from hubbub.model.grants import with_admin
 from hubbub.model.room import mask_targets
 from hubbub.model.room.masks import MUTE, whole_mask
 from hubbub.model.room.modes import LETTERS
@@ -321,7 +322,7 @@ def _oper(hub: Hub, session: Session, argument: str) -> None:
         if right is None:
             return Refusal.of(refusals.LOGINS_BUSY())
         if right and session.user:
-            session.user.operator, session.limited = True, False
+            session.user.operator, session.permit = True, with_admin(session.permit)
             hub.touch(session)
         return Notice(("You may act in every room now" if right else "Wrong name or password",))
 

@@ -228,6 +228,5 @@ def _add(found: People, one: Account | User | None) -> None:
 
 def _show(user: User, entry: Entry) -> None:
     for session in user.sessions:
-        if not session.paused:
-            bell = user.account is not None and user.account.bell
-            session.client.send_event(Mentioned(entry, session.rings or bell))
+        bell = user.account is not None and user.account.bell
+        session.tell(Mentioned(entry, session.rings or bell))

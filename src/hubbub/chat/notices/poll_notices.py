@@ -62,5 +62,4 @@ def _count(core: Core, tells: bool, room: Room, id: str) -> None:
     author = core.nicks.find(poll.nick) if tells else None
     told = author.sessions if author and author.wrote(poll) else ()
     for session in list(told if tells else room.sessions):
-        if not session.paused:
-            session.client.send_event(event)
+        session.tell(event)

@@ -47,8 +47,7 @@ class ReactionNotices:
             room.name, text_of(message.body), reactions, tuple(dict.fromkeys(nick for _, nick in found))
         )
         for session in author.sessions:
-            if not session.paused:
-                session.client.send_event(event)
+            session.tell(event)
         self._waiting[id] = []
         self._core.later(PAUSE, partial(self._tell, room, id, author))
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hubbub.chat.session import Session, User
 from hubbub.chat.steps import give, private, show_others
 from hubbub.chat.turns import Operation
-from hubbub.model.access import Action
+from hubbub.model.access import Action, may_message
 from hubbub.model.codec import body_of
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
@@ -57,8 +57,8 @@ def send_private(  # noqa: PLR0913 - the parts of a message
             not ephemeral; or guests may only read, or the user takes no messages from guests.
 
     """
-    if hub.viewer(session).reads_only:
-        raise refusals.ACCOUNT_REQUIRED()
+    if refused := may_message(hub.viewer(session)):
+        raise refused
     text, formatting = said(text, session.preserves_spaces)
     target = hub.nicks.find(name)
     account = hub.private_log.partner(session, name, target) if kind is not Kind.EPHEMERAL else None

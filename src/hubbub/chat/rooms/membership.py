@@ -83,6 +83,11 @@ class Rooms:
         room = self.loaded.by_id.get(code.room)
         self.join(session, room.name if room else code.name, key=typed)
 
+    def enter_first(self, session: Session) -> None:
+        """Let a session that is in no room join the lobby, or the first of the rooms that its login is for."""
+        if not session.rooms and "read" in session.permit.scopes:
+            self.join(session, min(session.permit.rooms, default=LOBBY))
+
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Write a room's entries to a session without a user: all from now on, or all after number `after`.
 
@@ -280,7 +285,7 @@ class Rooms:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
             # The user has joined it on another node meanwhile, or the session has become another user's.
-            if user in room.members:
+            if room.id in session.rooms:
                 self._enter(session, room, after)
                 return
             if not room.end.seq:
@@ -358,7 +363,8 @@ class Rooms:
         self._core.on_user_changed(user)
         for session in user.sessions:
             mine = session is posting.session
-            if session in room.sessions:  # the user has joined on another node at the same time
+            # The user has joined on another node at the same time; or the login of the session is not for the room.
+            if session in room.sessions or room.id not in session.rooms:
                 continue
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
             first, session.never_joined = session.never_joined, False
@@ -398,12 +404,28 @@ class Rooms:
                 return
             self._core.on_user_changed(user)
             for session in user.sessions:
-                if session not in room.sessions:
-                    self.show(session, room, None)
-                    session.flush()
+                self.fit(session)
 
         known = self.loaded.by_id.get(where.id)
         self.load_for(user, known.name if known else where.name, opened)
+
+    def fit(self, session: Session) -> None:
+        """Show a session the rooms of its user that its login permits and that it was not shown, and end the others."""
+        permitted = session.rooms
+        for room in list(owner(session).rooms.values()):
+            if session not in room.sessions:
+                if room.id in permitted:
+                    self.show(session, room, None)
+            elif room.id not in permitted:
+                self._close(session, room, room.name)
+        session.flush()
+
+    def _close(self, session: Session, room: Room, name: str, kick: Entry | None = None, unseen: bool = True) -> None:
+        """Give a session nothing more of a room, and say so. The room has this name for the session."""
+        self.detach(session, room)
+        if not session.closed:
+            session.replies.append(RoomExited(name, session.current_name, kick, unseen))
+            session.flush()
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
         """Let a session be given a room of its user; the step DELIVER begins with the entries."""
@@ -479,17 +501,14 @@ class Rooms:
         self._note_mask(user, room)
         if room.state.status.get(user):
             user.trust(room.id)
-        for session in user.sessions:
+        inside = [session for session in user.sessions if session in room.sessions]
+        for session in inside:
             if session.keeps_history:
                 room.note_absence(session, self._delivery.delivered_up_to(session, room), self._core.clock())
         room.remove_member(user)
-        for session in user.sessions:
+        for session in inside:
             unread = session in self._delivery.behind
-            self.detach(session, room)
-            if not session.closed:
-                left = RoomExited(room.name, session.current_name, kick if unread else None, unseen)
-                session.replies.append(left)
-                session.flush()
+            self._close(session, room, room.name, kick if unread else None, unseen)
         if user.account:
             self._dismiss(room, [one for one in room.watchers if one.acts_for and one.acts_for.id == user.account.id])
         self._core.on_user_changed(user)
@@ -534,7 +553,12 @@ class Rooms:
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.
         for session in list(room.sessions):
             self._core.touch(session)
-            self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic, room.pins))
+            if room.id in session.rooms:
+                self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic, room.pins))
+            else:
+                self._close(session, room, before)
+        for session in [one for member in room.members for one in member.sessions if one.permit.rooms]:
+            self.fit(session)
         self._admit_parked(room)
 
     def close_if_empty(self, room: Room | None) -> None:

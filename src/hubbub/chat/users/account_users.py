@@ -104,7 +104,8 @@ class AccountUsers:
         now = self._check_still(account)
         if user and user.account:
             self._check_same(session, account)
-            session.limited = account.limited
+            session.permit = account.permit
+            self._rooms.fit(session)
             self._greet(session, user)
             outcome(None)
             return
@@ -116,7 +117,7 @@ class AccountUsers:
             go_on = self._again(session, account, outcome)
             session.queue(Operation("login", account.name, answer=lambda _: go_on()))
             return
-        session.limited, session.reads_private = account.limited, account.reads_private
+        session.permit = account.permit
         if there and not (there.is_remote and self._core.nicks.is_held_by_guest(account.name, user)):
             self._move(session, there, now, outcome)
         elif coming := self._coming.get(account.id):
@@ -359,6 +360,7 @@ class AccountUsers:
         for tell in self._core.account_changes:
             tell(user, before)
         for session in user.sessions:
+            self._rooms.fit(session)
             self._greet(session, user)
 
     def _assign(self, user: User, account: Account) -> None:

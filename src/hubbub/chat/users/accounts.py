@@ -28,13 +28,6 @@ class LoginPeer(NamedTuple):
     secure: bool  # nobody can read along: the connection is encrypted, or comes from this machine
 
 
-class Bearer(NamedTuple):
-    """An account, and the token by which a program acts for it."""
-
-    account: Account
-    grant: Grant
-
-
 class ScramLogin(Protocol):
     """The server's side of one SCRAM-SHA-256 login."""
 
@@ -157,7 +150,7 @@ class Accounts(Protocol):
         """Let somebody in who shows a cookie with a request; `done` is called at once if the cookie is known here."""
         ...
 
-    def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
+    def by_token(self, token: str, peer: LoginPeer, done: Checked) -> None:
         """Let a program in that shows a token with a request; `done` is called at once if the token is known here."""
         ...
 
@@ -277,7 +270,7 @@ def close(accounts: Accounts, account: Account, secret: str, peer: LoginPeer, ta
     def checked(found: Account | Refused) -> None:
         if isinstance(found, Refused):
             done(found)
-        elif found.limited:
+        elif found.permit.is_limited:
             done(refusals.TOKEN_SCOPE(scope="admin"))
         else:
             accounts.delete(found, done, take_back)
@@ -357,7 +350,7 @@ class NoAccounts:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
 
-    def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
+    def by_token(self, token: str, peer: LoginPeer, done: Checked) -> None:
         """Refuse."""
         done(refusals.TOKEN_WRONG())
 

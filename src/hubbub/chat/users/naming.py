@@ -179,12 +179,11 @@ class Naming:
                 tell(user, "")
         self._core.on_user_changed(user)
         welcome()
-        alone = len(user.sessions) == 1
-        for room in user.rooms.values():
-            given = user.given.get(room.id) if alone else None
-            left_at = user.left_at if alone else 0.0
+        left_at = user.left_at
+        for room in session.rooms.values():
+            given = user.given.pop(room.id, None)
             self._rooms.show(session, room, session.seen.get(room.id, given), left_at)
-        user.left_at, user.given = 0.0, {}
+        user.left_at = 0.0
         session.seen = {}
         session.flush()
 
@@ -202,7 +201,7 @@ class Naming:
         user = owner(session)
         if user.account and key_of(clean(name)) not in user.keys:
             raise refusals.NAME_IS_ACCOUNT(name=user.nick)
-        for room in session.rooms.values():
+        for room in user.rooms.values():
             self._core.check(session, Action.CHANGE_NAME, room)
         try:
             self._rename(session, name, refused)
@@ -329,9 +328,10 @@ class Naming:
             self._core.rejoin(user, room)
 
     def _publish(self, session: Session, nick: str) -> None:
-        if not session.rooms:
+        rooms = owner(session).rooms
+        if not rooms:
             self._renamed(owner(session), nick, True)
-        self._core.publish_event(session, {room: NickChanged(nick) for room in session.rooms.values()})
+        self._core.publish_event(session, {room: NickChanged(nick) for room in rooms.values()})
 
     def renamed_elsewhere(self, user: User, nick: str) -> None:
         """Follow a rename by a session of the user on another node."""

@@ -47,8 +47,8 @@ class Reading:
     def _tell(self, account: Account, reader: Session | None, event: MarkerMoved) -> None:
         owner = self._core.owners.get(account.host)
         for session in owner.sessions if owner else ():
-            if session is not reader and not session.paused:
-                session.client.send_event(event)
+            if session is not reader:
+                session.tell(event)
 
     def _named(self, target: str) -> str:
         """Return the name of a loaded room, or `@` and the name of an account; "" for another target."""

@@ -155,7 +155,7 @@ class Staying:
         )
 
     def _given(self, user: User, room: Room) -> int:
-        here = [self._core.delivery.delivered_up_to(one, room) for one in user.sessions]
+        here = [self._core.delivery.delivered_up_to(one, room) for one in user.sessions if one in room.sessions]
         return max(here) if here else user.given.get(room.id, 0)
 
     def end(self) -> None:

@@ -24,7 +24,6 @@ from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, answer, problem
 from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
 from hubbub.text import refusals
-from hubbub.text.cleaning import clean
 from hubbub.text.names import check_room
 from hubbub.wire.web import credentials as wire
 from hubbub.wire.web.site import host_name, is_loopback
@@ -208,11 +207,11 @@ class AccountPages:
         account = session.user.account if session.user else None
         if account is None:
             raise refusals.NOT_LOGGED_IN()
-        account = structs.replace(account, limited=session.limited)
+        account = structs.replace(account, permit=session.permit)
         return await self._with_cookie(call, account, client)
 
     async def _with_cookie(self, call: Call, account: Account, client: WebSocketClient | None) -> web.Response:
-        if account.limited:  # a cookie would be as good as the password
+        if account.permit.is_limited:  # a cookie would be as good as the password
             raise refusals.TOKEN_SCOPE(scope="admin")
         browser = wire.browser_name(call.request.headers.get("User-Agent", ""))
         cookie: str = await outcome_of(partial(self._accounts.make_cookie, account, browser))
@@ -278,7 +277,7 @@ class AccountPages:
     async def _changeable(self, call: Call) -> Account:
         """Return the account of a request that may make tokens and codes for it. Raises Refused."""
         proof = await self._proven(call)
-        if proof.limited:
+        if proof.permit.is_limited:
             raise refusals.TOKEN_SCOPE(scope="admin")
         return proof
 
@@ -288,10 +287,9 @@ class AccountPages:
     async def _make_token(self, call: Call) -> web.Response:
         proof = await self._changeable(call)
         body = await self._body(call, wire.TokenWanted)
-        rooms = tuple(dict.fromkeys(check_room(clean(room)) for room in body.rooms))
         expires = self._hub.clock() + body.days * DAY if body.days else 0.0
         scopes = tuple(body.scopes) or ("read", "say")
-        grant = Grant(name=body.name, scopes=scopes, rooms=rooms, expires=expires)
+        grant = Grant(name=body.name, scopes=scopes, rooms=tuple(body.rooms), expires=expires)
         made: str = await outcome_of(partial(self._accounts.make_token, proof, grant))
         return self._list_tokens(proof, made)
 

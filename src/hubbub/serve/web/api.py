@@ -40,7 +40,7 @@ from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
 from hubbub.serve.hub_requests import LABEL, HubRequests, Requester
 from hubbub.serve.web import transcripts
-from hubbub.serve.web.credentials import bearer_of, check_bearer, rooms_of
+from hubbub.serve.web.credentials import bearer_of, check_bearer
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, TEXT, answer, link_to_next, message_in, plain, problem
@@ -49,7 +49,6 @@ from hubbub.text.list_pages import ListPart
 from hubbub.text.names import LOBBY
 from hubbub.wire.line import encoder
 from hubbub.wire.web import http as wire
-from hubbub.wire.web.credentials import token_of
 from hubbub.wire.web.negotiation import decode, preferred
 
 PREFIX = "/api/v1"
@@ -180,8 +179,8 @@ class Api:
         return self._hub.nicks.accounts
 
     def _requester(self, call: Call) -> Requester:
-        if bearer := call.bearer:
-            return Requester(bearer.account.host, call.origin, bearer.account, rooms_of(bearer))
+        if account := call.bearer:
+            return Requester(account.host, call.origin, account)
         return Requester(f"~api@{self._shared.cloak(call.origin)}.api", call.origin)
 
     def _viewer(self, call: Call) -> Viewer:
@@ -235,10 +234,10 @@ class Api:
     def _owner(call: Call) -> Account:
         """Return the account of a call that needs a token, which it has: its scopes were checked."""
         assert call.bearer is not None
-        return call.bearer.account
+        return call.bearer
 
     def _page(self, call: Call, page: Found) -> web.Response:
-        page = self._hub.private_history.shown_to(call.bearer.account if call.bearer else None, page)
+        page = self._hub.private_history.shown_to(call.bearer, page)
         if plain(call):
             return self._lines(page.entries, note=page.note)
         return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more, page.note)))
@@ -285,7 +284,7 @@ class Api:
         if call.bearer is None:
             raise refusals.NOT_LOGGED_IN()
         collect = self._hub.mentions.collect
-        ask = partial(collect, call.bearer.account.id, query.last, self._viewer(call), query.unread)
+        ask = partial(collect, call.bearer.id, query.last, self._viewer(call), query.unread)
         return self._page(call, await self._requests.answer(ask))
 
     async def delete(self, call: Call, query: wire.DeleteQuery, room: str) -> web.Response:
@@ -391,8 +390,7 @@ class Api:
             headers["Transfer-Encoding"] = "chunked"
         stream = EventStreamClient(self._hub, form, room, after, other)
         if call.bearer:
-            token = self._accounts.grant_id(token_of(call.request.headers["Authorization"]) or "")
-            stream.act_for(call.bearer.account, token)
+            stream.act_for(call.bearer)
         await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
 
     @staticmethod

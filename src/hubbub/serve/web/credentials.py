@@ -9,13 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from msgspec import structs
-
-from hubbub.chat.users.accounts import Accounts, Bearer, LoginPeer
+from hubbub.chat.users.accounts import Accounts, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals
-from hubbub.text.names import check_room
 from hubbub.wire.web import credentials as wire
 
 SECONDS = 30.0  # that the accounts may take to answer
@@ -65,11 +62,8 @@ async def outcome_of(start: Callable[[Callable[[Any], None]], None]) -> Any:
     return found
 
 
-async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Bearer | None:
-    """Return the account and token that a request acts for; None if it shows no token.
-
-    Without the scope `admin`, the account acts without the rights of a server operator; without the scope `private`,
-    it does not read its private messages.
+async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Account | None:
+    """Return the account that a request acts for, with what its token permits; None if it shows no token.
 
     Raises:
         Refused: the token is not valid, others could read it on its way, or the accounts do not answer.
@@ -78,24 +72,16 @@ async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginP
     token = wire.token_of(headers.get("Authorization", ""))
     if token is None:
         return None
-    bearer: Bearer = await outcome_of(partial(accounts.by_token, token, peer))
-    scopes = _scopes_of(bearer)
-    operator = bearer.account.operator and "admin" in scopes
-    account = structs.replace(bearer.account, operator=operator, reads_private="private" in scopes)
-    return bearer._replace(account=account)
+    bearer: Account = await outcome_of(partial(accounts.by_token, token, peer))
+    return bearer
 
 
-def _scopes_of(bearer: Bearer) -> Sequence[str]:
-    """Return the scopes that a token has; one that is limited to rooms reads no private messages."""
-    return [scope for scope in bearer.grant.scopes if scope != "private" or not bearer.grant.rooms]
-
-
-def check_bearer(accounts: Accounts, bearer: Bearer | None, scopes: Sequence[str], room: str) -> None:
+def check_bearer(accounts: Accounts, bearer: Account | None, scopes: Sequence[str], room: str) -> None:
     """Raise Refused unless a request may do something.
 
     Args:
         accounts: knows what people without an account may do.
-        bearer: the account and token of the request; None if it shows none.
+        bearer: the account that the request acts for; None for a guest.
         scopes: the kinds of the request: "read" or "say", and perhaps "private".
         room: the room that it is about, or `@` and a name; "" for all rooms, of which the viewer leaves out those that
             a token is not for.
@@ -107,14 +93,9 @@ def check_bearer(accounts: Accounts, bearer: Bearer | None, scopes: Sequence[str
         if accounts.guests == "no":
             raise refusals.ACCOUNT_REQUIRED()
         return
-    grant = bearer.grant
+    permit = bearer.permit
     for scope in scopes:
-        if scope not in _scopes_of(bearer):
+        if scope not in permit.scopes or (scope == "private" and not permit.reads_private):
             raise refusals.TOKEN_SCOPE(scope=scope)
-    if room and grant.rooms and room not in rooms_of(bearer):
+    if room and permit.rooms and room not in permit.rooms:
         raise refusals.TOKEN_ROOM(room=room)
-
-
-def rooms_of(bearer: Bearer) -> frozenset[str]:
-    """Return the names of the rooms that a token is limited to; empty for all."""
-    return frozenset(check_room(name) for name in bearer.grant.rooms)

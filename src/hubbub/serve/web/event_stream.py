@@ -33,13 +33,13 @@ class EventStreamClient:
         self._room = room
         self._after = after
         self._other = other
-        self._pass: tuple[Account, str] | None = None
+        self._account: Account | None = None
         self._connection: Connection
         self._alive_at = 0.0  # time of the last keep-alive message
 
-    def act_for(self, account: Account, grant: str) -> None:
-        """Follow the room for an account, as long as its token is valid, whose id is given."""
-        self._pass = account, grant
+    def act_for(self, account: Account) -> None:
+        """Follow the room for an account, as long as the token that has proven it is valid."""
+        self._account = account
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -50,9 +50,9 @@ class EventStreamClient:
             connection.write(self._form.other_log())
         host = f"~api@{connection.cloak}.api"
         self._session = self._hub.connect(self, connection, self._form, host, connection.origin)
-        if self._pass:
-            self._session.acts_for, grant = self._pass
-            self._hub.holders.hold(self._session, grant)
+        if self._account:
+            self._session.acts_for = self._account
+            self._hub.holders.hold(self._session, self._account.grant)
         try:
             self._hub.rooms.watch(self._session, self._room, self._after)
         except Refused:

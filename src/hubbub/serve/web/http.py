@@ -16,7 +16,8 @@ from typing import Any, NoReturn, cast
 
 from aiohttp import web
 
-from hubbub.chat.users.accounts import Bearer, LoginPeer
+from hubbub.chat.users.accounts import LoginPeer
+from hubbub.model.account import Account
 from hubbub.serve.connection import TICK, ClientProtocol, Connection, Shared
 from hubbub.serve.peer_socket import ConnectionState
 from hubbub.text import refusals
@@ -301,7 +302,7 @@ class Call:
     peer: Any
     origin: str
     encrypted: bool = False
-    bearer: Bearer | None = None
+    bearer: Account | None = None
 
     @property
     def login_peer(self) -> LoginPeer:

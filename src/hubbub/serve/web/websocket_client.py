@@ -316,7 +316,9 @@ class WebSocketClient:
             self._welcome()
             has = {room.name for room in self._session.rooms.values()}
             wanted = [(room, seq) for room, seq in rooms.items() if room not in has]
-            self._join(wanted if rooms or has else [(LOBBY, None)], request.keys)
+            self._join(wanted, request.keys)
+            if not rooms:
+                self._hub.rooms.enter_first(self._session)
 
         if request.password:
             start = partial(accounts.log_in, request.name.strip(), request.password)

@@ -104,6 +104,9 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     hub, session = client.hub, client.session
     status = target[: len(target) - len(target.lstrip("@+"))]
     name = target[len(status) :]
+    if "read" not in session.permit.scopes and kind is not Kind.EPHEMERAL:
+        hub.say(session, text, name, kind, "irc")
+        return
     room = find_room(client, name)
     if room is None:
         raise refusals.CHANNEL_MISSING()

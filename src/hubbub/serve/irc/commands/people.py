@@ -129,12 +129,10 @@ def whois(client: IrcClient, params: list[str]) -> None:
 def _whois(client: IrcClient, user: User) -> None:
     nick = user.nick
     client.reply("311", client.nick, nick, *_parts(user), "*", user.real or nick)
-    own = user is client.user
     rooms = [
         room.state.prefixes(user)[: None if "multi-prefix" in client.caps else 1] + channel(room.name)
         for room in user.rooms.values()
-        if own
-        or room.id in client.session.rooms
+        if room.id in client.session.rooms
         or ("i" not in user.modes and client.hub.may(client.session, Action.SEE_MEMBERS, room))
     ]
     for names in wire.fill(rooms, 380):
@@ -151,7 +149,7 @@ def _whois(client: IrcClient, user: User) -> None:
     if "B" in user.modes:
         client.numeric(335, nick)
     metadata.whois(client, user)
-    if own or client.session.operator:
+    if user is client.user or client.session.operator:
         address = f"0{user.address}" if user.address.startswith(":") else user.address
         client.numeric(338, nick, address or "unknown")
     idle = max(0, int(client.hub.clock() - user.active))

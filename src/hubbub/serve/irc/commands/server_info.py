@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from hubbub.model.access import Action, may
+from hubbub.model.grants import with_admin
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
 from hubbub.serve.irc.client import IrcClient
@@ -179,7 +180,7 @@ def oper(client: IrcClient, params: list[str]) -> None:
         code = 381 if right else 464
         client.emit(client.line(str(code), client.nick, TEXTS[code]))
         if right and client.user and not client.session.operator:
-            client.user.operator, client.session.limited = True, False
+            client.user.operator, client.session.permit = True, with_admin(client.session.permit)
             client.emit(client.mode_line())
             client.hub.set_modes(client.user, client.user.modes)
 
