@@ -25,7 +25,8 @@ from hubbub.model.grants import Granted
 from hubbub.model.mentions import Mention, merged
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.absent import LOOKED_BACK
-from hubbub.model.room.state import RoomState, overlaid, target_of
+from hubbub.model.room.overlays import overlaid, target_of
+from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import refusals
 from hubbub.text.lookalikes import looks

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Rejected
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.outcomes import Rejected
 
 BINARY = Path(sys.executable).with_name("nats-server")
 SECONDS = 90.0  # in which servers must be ready

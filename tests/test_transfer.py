@@ -20,7 +20,9 @@ import forked
 from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.outcomes import Unsent
 from hubbub.errors import SettingsError
 from hubbub.model.entries import Entry, Kind, Left, Said
 from hubbub.storage.retention import Retention

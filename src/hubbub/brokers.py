@@ -21,7 +21,7 @@ from hubbub.storage.sqlite.store import COPY
 
 if TYPE_CHECKING:
     from hubbub.cluster.nats.broker import JetStreamBroker
-    from hubbub.cluster.nats.connection import NatsCredentials
+    from hubbub.cluster.nats.link.client import NatsCredentials
 
 DAY = 24 * 60 * 60
 MIB = 1024 * 1024
@@ -80,7 +80,7 @@ def stream(settings: Settings) -> JetStreamBroker:
 
 def access(settings: Settings) -> NatsCredentials:
     """Return the addresses of the NATS servers and the credentials from the settings."""
-    from hubbub.cluster.nats.connection import NatsCredentials
+    from hubbub.cluster.nats.link.client import NatsCredentials
 
     return NatsCredentials(
         settings.broker,

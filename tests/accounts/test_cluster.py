@@ -14,7 +14,7 @@ from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.config import Settings
 from hubbub.errors import Refused, SettingsError
 from hubbub.model.account import Account

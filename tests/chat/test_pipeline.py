@@ -8,7 +8,8 @@ import pytest
 
 from doubles import House, Peer
 from hubbub.chat import pipeline as pipeline_module
-from hubbub.chat.pipeline import STORM_JOINS, Pipeline, PostingsById
+from hubbub.chat.pipeline import STORM_JOINS, Pipeline
+from hubbub.chat.postings_by_id import PostingsById
 from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal, RoomEntered

@@ -25,7 +25,8 @@ from holders import Holder
 import forked
 from forked import Forked
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.log.batches import decode, entries
 from hubbub.model.entries import SAID, Entry, Joined, Kicked, Left, NickChanged
 from hubbub.model.ids import user_of

@@ -25,9 +25,10 @@ from hubbub.model.entries import (
     Unpinned,
     Unreacted,
 )
+from hubbub.model.room.overlays import erased, overlaid
 from hubbub.model.room.quotes import with_quotes
 from hubbub.model.room.redactions import REACTIONS, Redactions
-from hubbub.model.room.state import MAX_PINS, Pin, RoomState, erased, overlaid, pin_text
+from hubbub.model.room.state import MAX_PINS, Pin, RoomState, pin_text
 from hubbub.text.tags import clean_tags, join, shown
 
 

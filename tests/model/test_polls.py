@@ -6,9 +6,10 @@ import pytest
 
 from hubbub.model import polls
 from hubbub.model.entries import Body, Edited, Entry, Erased, PollClosed, Polled, Quote, Reacted, Redacted, Said, Voted
+from hubbub.model.room.overlays import overlaid
 from hubbub.model.room.quotes import with_results
 from hubbub.model.room.redactions import REACTIONS, Redactions
-from hubbub.model.room.state import MAX_POLLS, RoomState, overlaid
+from hubbub.model.room.state import MAX_POLLS, RoomState
 from hubbub.text.tags import clean_tags, shown
 
 TEA = Polled("tea?", ("yes", "no"))

@@ -12,7 +12,9 @@ from typing import Any
 from nats.aio.msg import Msg
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NO_MESSAGE, WRONG_LAST, NatsConnection, NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.outcomes import NO_MESSAGE, WRONG_LAST
 
 STAMP = "2026-01-01T00:00:00.000000000Z"  # when every message was stored
 STORED = 1_767_225_600.0  # the same in epoch seconds

@@ -13,7 +13,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.cluster import NatsCluster
-from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.errors import Refused
 from hubbub.model.client import Encoder
 from hubbub.model.events import Event, Notice, Refusal

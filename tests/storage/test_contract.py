@@ -14,7 +14,7 @@ from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers import Backend, alone, clustered
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.errors import BrokerError, Closed
 from hubbub.model import queries, reactions
 from hubbub.model.conversation import conversation_of

@@ -21,9 +21,10 @@ from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.cluster import NatsCluster
-from hubbub.cluster.nats.connection import NatsConnection, OutcomeUnknown
 from hubbub.cluster.nats.forwarded import TO
 from hubbub.cluster.nats.inbound import news, signal, told
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.outcomes import OutcomeUnknown
 from hubbub.cluster.nats.log.batches import EntryBatch, cut, decode, encode, end_of, entries, entry
 from hubbub.cluster.nats.log.batches import line as packed
 from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked, is_target

@@ -12,8 +12,8 @@ import pytest
 from probing import Probe, SetClock
 
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.cluster.nats.key_value import CHANGED
+from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_KEY_BYTES, MAX_VALUE_BYTES, Changed, Item, KeyValueStore
 from hubbub.storage.memory import MemoryBroker

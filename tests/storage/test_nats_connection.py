@@ -18,9 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hubbub.cluster.nats import connection as link_module
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, OutcomeUnknown, Taken
+from hubbub.cluster.nats.link import client as link_module
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.outcomes import OutcomeUnknown, Taken
 from hubbub.errors import BrokerError, SettingsError
 from nats_servers import NatsServers, free_ports
 

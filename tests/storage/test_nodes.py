@@ -12,7 +12,7 @@ from nodes import SECONDS, Node, Peer, Start, knows, same, until
 from hubbub.chat.private.direct import signal as tell_signal
 from hubbub.cluster.nats import lease, presence, streams
 from hubbub.cluster.nats.cluster import AWAY, BACK
-from hubbub.cluster.nats.connection import OutcomeUnknown, Rejected
+from hubbub.cluster.nats.link.outcomes import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import publisher
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Left

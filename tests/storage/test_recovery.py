@@ -18,7 +18,9 @@ from nodes import Node, Peer, Start, same, until
 from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import broker as broker_module
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, OutcomeUnknown, Rejected
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.outcomes import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import reading, subscriptions
 from hubbub.cluster.nats.log.archive import StreamReader
 from hubbub.cluster.nats.log.room_feed import RoomFeed

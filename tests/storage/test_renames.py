@@ -14,10 +14,10 @@ from hubbub.chat import moderation
 from hubbub.chat.session import Room
 from hubbub.cluster.nats import broker as broker_module
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import OutcomeUnknown
+from hubbub.cluster.nats.link.messages import NatsMessage
+from hubbub.cluster.nats.link.outcomes import OutcomeUnknown
 from hubbub.cluster.nats.log import reading, subscriptions
 from hubbub.cluster.nats.log.room_feed import RoomFeed
-from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.errors import BrokerError
 from hubbub.model.entries import RoomRenamed
 

@@ -13,7 +13,7 @@ from probing import Probe, SetClock, draft, said, texts
 from hubbub.cluster.nats import broker as broker_module
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.cluster.nats.log import batches, subscriptions
 from hubbub.cluster.nats.log import room_feed as feed_module
 from hubbub.cluster.nats.log.room_feed import RoomFeed

@@ -16,7 +16,7 @@ from probing import Probe, SetClock, draft, texts
 from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.cluster.nats.log import search_index as projection_module
 from hubbub.cluster.nats.log.stream_state import read_state
 from hubbub.errors import BrokerError, SettingsError

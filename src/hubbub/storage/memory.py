@@ -30,8 +30,9 @@ from hubbub.model.queries import (
     Since,
 )
 from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.overlays import overlaid, target_of
 from hubbub.model.room.room_ids import new_room_id
-from hubbub.model.room.state import RoomState, overlaid, target_of
+from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.memory_key_value import MemoryKeyValue

@@ -380,7 +380,7 @@ def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
 async def _export_stream(settings: Settings, file: Output, progress: Progress) -> Exported:
     # Only clusters need the library nats-py, so it is imported here.
     from hubbub.cluster.nats import streams
-    from hubbub.cluster.nats.connection import NatsConnection
+    from hubbub.cluster.nats.link.connection import NatsConnection
     from hubbub.cluster.nats.log.archive import StreamReader
 
     access = brokers.access(settings)

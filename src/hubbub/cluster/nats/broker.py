@@ -16,16 +16,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
 from hubbub.cluster.nats.key_value import NatsKeyValue
 from hubbub.cluster.nats.lease import Lease
+from hubbub.cluster.nats.link.client import NatsCredentials
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import GONE
 from hubbub.cluster.nats.log import reading
 from hubbub.cluster.nats.log.batches import end_of
 from hubbub.cluster.nats.log.log_identity import ANOTHER, LogIdentity
 from hubbub.cluster.nats.log.publisher import MISTAKE, Publisher
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.subscriptions import Subscriptions
-from hubbub.cluster.nats.messages import GONE
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.entries import Draft, Entry

@@ -15,8 +15,9 @@ from typing import Any
 from nats.aio.msg import Msg
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, Taken
-from hubbub.cluster.nats.messages import NatsMessage
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import NatsMessage
+from hubbub.cluster.nats.link.outcomes import Taken
 from hubbub.cluster.nats.subjects import decode_name, encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError

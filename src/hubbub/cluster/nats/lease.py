@@ -20,8 +20,9 @@ from collections.abc import Awaitable, Callable, Collection
 from nats.aio.subscription import Subscription
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import FULL_DISK, NatsConnection, Taken, is_full
-from hubbub.cluster.nats.messages import GONE, NatsMessage
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import GONE, NatsMessage
+from hubbub.cluster.nats.link.outcomes import FULL_DISK, Taken, is_full
 from hubbub.cluster.nats.subjects import encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Refused

@@ -23,10 +23,10 @@ from hubbub.chat.nodes.person import Person, person
 from hubbub.chat.private.direct import deliver
 from hubbub.chat.session import User
 from hubbub.cluster.nats import inbound
-from hubbub.cluster.nats.connection import NatsConnection
 from hubbub.cluster.nats.forwarded import END, EXPEL, INVITED, KNOCK, TO, ForwardedEvent, forwarded
 from hubbub.cluster.nats.inbound import NewsMessage, SignalMessage
 from hubbub.cluster.nats.lease import LATE, LEASE, Lease
+from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.log.batches import entry, line
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError

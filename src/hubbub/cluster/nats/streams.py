@@ -11,8 +11,9 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
-from hubbub.cluster.nats.connection import FULL, NatsConnection, Rejected, Taken
-from hubbub.cluster.nats.messages import GONE, NatsMessage
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import GONE, NatsMessage
+from hubbub.cluster.nats.link.outcomes import FULL, Rejected, Taken
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.storage.ports import new_log_id
 from hubbub.storage.retention import Retention

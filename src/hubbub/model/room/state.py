@@ -1,4 +1,4 @@
-"""The state of a room: the effect of the entries of its log, on the room (`RoomState`) and on entries (`overlaid`).
+"""The state of a room: the effect of the entries of its log on the room; overlays.py has that on earlier entries.
 
 This is the only code that knows it. The live room, every storage, the cluster and the test doubles use it. A change is
 applied in the same way whether its entry has just been committed or is read again after years.
@@ -16,14 +16,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model import polls, reactions
+from hubbub.model import polls
 from hubbub.model.account import is_account
 from hubbub.model.entries import (
     Body,
     Braked,
     Edited,
     Entry,
-    Erased,
     HandMoved,
     Joined,
     Kicked,
@@ -34,26 +33,22 @@ from hubbub.model.entries import (
     Pinned,
     PollClosed,
     Polled,
-    Reacted,
     Redacted,
     RoomRenamed,
-    Said,
     TopicSet,
     TurnGiven,
     Unpinned,
-    Unreacted,
     Voted,
 )
 from hubbub.model.room import keys, modes
 from hubbub.model.room.mask_lists import LISTS, MaskLists
 from hubbub.model.room.masks import MUTE, NOBODY, read_mask
 from hubbub.model.room.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY
+from hubbub.model.room.overlays import overlaid
 from hubbub.model.room.slow_mode import SlowMode
 from hubbub.model.viewer import Principal
-from hubbub.text import formatting
 from hubbub.text.cleaning import beginning
 from hubbub.text.names import LOBBY, key_of
-from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 
 MAX_PINS = 10  # messages that are pinned to a room; beyond it the oldest is dropped
 MAX_REDACTED = 100  # newest redacted messages that a room remembers: a late pin of one of them has no effect
@@ -65,69 +60,6 @@ MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
 MAX_MASKS = 400
 LIST_CHARS = 16 * 1024
 PARAM_CHARS = 256  # characters of a parameter: no client can set a longer one
-
-
-# --- the effect of entries on earlier ones ----------------------------------------------------------------------------
-
-
-_CHANGING = (Redacted, Edited, Reacted, Unreacted, Voted, PollClosed)
-_QUOTING = (Edited, Pinned)  # have a text of the message that they are about
-
-
-def target_of(body: Body) -> str:
-    """Return the id of the entry that an entry with this body changes; "" if it changes none."""
-    return body.target if isinstance(body, _CHANGING) else ""
-
-
-def overlaid(entry: Entry, by: Entry) -> Entry:
-    """Return an entry of the same room as it is after the later entry `by`: the same one if `by` does not change it."""
-    body, target = by.body, target_of(by.body)
-    if type(body) is Redacted:
-        return _without_text_of(entry, target)
-    if not target or entry.id != target:
-        return entry
-    if isinstance(entry.body, Polled) and isinstance(body, Voted | PollClosed):
-        return polls.after(entry, entry.body, body)
-    if type(entry.body) is not Said:
-        return entry
-    match body:
-        case Edited():
-            # The positions of the old text's formatting do not fit the new text.
-            own = join(without(entry.tags, formatting.TAG, CUT, EDITED), EDITED)
-            codes = join(*(tag for tag in by.tags.split(";") if tag.startswith(f"{formatting.TAG}=")))
-            return replace(entry, body=replace(entry.body, text=body.text), tags=join(own, codes))
-        case Reacted():
-            return replace(entry, tags=reactions.add(entry.tags, body.reaction, by.nick))
-        case Unreacted():
-            return replace(entry, tags=reactions.remove(entry.tags, body.reaction, by.nick))
-    return entry
-
-
-def erased(entry: Entry) -> Entry:
-    """Return an entry without its text and tags; the same one if its kind has no text of a message."""
-    if type(entry.body) is Said or isinstance(entry.body, (*_QUOTING, Polled)):
-        return replace(entry, body=Erased(), tags="", quote=None)
-    return entry
-
-
-def quoted_by(entry: Entry) -> str:
-    """Return the id of the other message whose text an entry has: a correction, a pin or a quote; "" if it has none."""
-    body = entry.body
-    if isinstance(body, _QUOTING):
-        return body.target
-    return reply_to(entry.tags) if entry.quote else ""
-
-
-def _without_text_of(entry: Entry, target: str) -> Entry:
-    """Return an entry without the text of a message that was redacted."""
-    if entry.id == target:
-        return erased(entry)
-    if quoted_by(entry) != target:
-        return entry
-    return replace(entry, quote=None) if entry.quote else erased(entry)
-
-
-# --- the effect of entries on the room --------------------------------------------------------------------------------
 
 
 class Topic(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
 from hubbub.model.entries import Draft, Entry, Erased, Kind, Said
-from hubbub.model.room.state import erased, overlaid, quoted_by, target_of
+from hubbub.model.room.overlays import erased, overlaid, quoted_by, target_of
 from hubbub.storage.ports import new_log_id, stamp
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import checking, full_text, key_value, room_state, salvage, schema, trimming, watermark

@@ -11,11 +11,11 @@ from msgspec import structs
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
-from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import NatsMessage
 from hubbub.cluster.nats.log.batches import STEP, decode, entries
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import StreamState, new_state, read_state
-from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.model.entries import Entry, Kind, RoomRenamed

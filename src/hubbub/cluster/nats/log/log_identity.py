@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 

@@ -11,17 +11,9 @@ from itertools import islice
 
 from hubbub.chat.session import Posting
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import (
-    ATTEMPT,
-    FULL_DISK,
-    RETRY,
-    NatsConnection,
-    OutcomeUnknown,
-    Rejected,
-    Unsent,
-    is_full,
-)
 from hubbub.cluster.nats.lease import Lease
+from hubbub.cluster.nats.link.connection import ATTEMPT, RETRY, NatsConnection
+from hubbub.cluster.nats.link.outcomes import FULL_DISK, OutcomeUnknown, Rejected, Unsent, is_full
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.log_identity import SHORTER, LogIdentity
 from hubbub.cluster.nats.log.room_feed import RoomFeed

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from operator import attrgetter
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.log.batches import end_of
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import StreamState, read_state

@@ -19,7 +19,8 @@ from msgspec import structs
 from nats.aio.msg import Msg
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import NatsMessage, copied
 from hubbub.cluster.nats.log.batches import (
     WINDOW,
     EntryBatch,
@@ -29,12 +30,11 @@ from hubbub.cluster.nats.log.batches import (
 from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry
 from hubbub.cluster.nats.log.room_log import RoomLog
 from hubbub.cluster.nats.log.stream_state import StreamState, decode_part
-from hubbub.cluster.nats.messages import NatsMessage, copied
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.room.absent import LOOKED_BACK
-from hubbub.model.room.state import overlaid, target_of
+from hubbub.model.room.overlays import overlaid, target_of
 
 log = logging.getLogger("hubbub")
 

@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import GONE, NatsMessage
 from hubbub.cluster.nats.log.batches import WINDOW, EntryBatch, decode, end_of, entries, message_of
 from hubbub.cluster.nats.log.stream_state import StreamState
-from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
-from hubbub.model.room.state import erased, quoted_by
+from hubbub.model.room.overlays import erased, quoted_by
 
 MOST = 16 * WINDOW  # maximum entry batches of a window; hubbub writes no larger one
 

@@ -18,10 +18,10 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import NatsMessage
 from hubbub.cluster.nats.log.batches import STEP, decode, entries
 from hubbub.cluster.nats.log.replica_store import ReplicaStore
-from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.errors import BrokerError, HubbubError, SettingsError
 from hubbub.files import write_file_durably
 from hubbub.model.entries import Said

@@ -15,7 +15,9 @@ import secrets
 from collections.abc import Callable, Container, Sequence
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, Taken
+from hubbub.cluster.nats.link.connection import NatsConnection
+from hubbub.cluster.nats.link.messages import GONE, NatsMessage
+from hubbub.cluster.nats.link.outcomes import Taken
 from hubbub.cluster.nats.log.batches import checksum
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import (
@@ -26,7 +28,6 @@ from hubbub.cluster.nats.log.stream_state import (
     new_state,
     read_state,
 )
-from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.cluster.nats.subjects import encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError

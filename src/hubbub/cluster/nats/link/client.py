@@ -1,7 +1,6 @@
-"""The connection to the NATS servers: requests to JetStream, with every wait bounded.
+"""The client of the NATS servers: it connects, and sends and receives messages, with every wait bounded.
 
-nats-py connects, reconnects, and handles credentials and TLS. It lacks the batched direct get, compare-and-swap with a
-time to live, and outcomes that distinguish "unknown" from "rejected"; this module implements them as plain requests.
+nats-py connects, reconnects, and handles credentials and TLS.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import logging
 import random
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,75 +21,21 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from hubbub.cluster.nats.identity import from_credentials, from_file
-from hubbub.cluster.nats.messages import GONE, NatsMessage, answered, copied
+from hubbub.cluster.nats.link.identity import from_credentials, from_file
+from hubbub.cluster.nats.link.messages import GONE
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.text.cleaning import clean
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 3.0  # seconds that a request may take
-READ = 1.5  # seconds that a request for messages may take
-ATTEMPT = 1.5  # seconds that a publish waits for its answer
-RETRY = 0.5  # the same, after the first attempt: the servers recognise the message by its id
 PING = 1.0  # seconds between two pings; a server that has not answered the last two is left at the next one
 REACH = 1.0  # seconds that each step of connecting to a server may take
 START = 6.0  # seconds in which a server must be found when hubbub starts
 OLDEST = (2, 11)  # first version with a time to live for single messages and batched direct get
 INBOX = "_INBOX."  # prefix of the subjects of replies
 SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
-FULL_DISK = "the disk is full"
-REFUSED = "the chat's servers refuse it"
-
-WRONG_LAST = 10071  # err_code: the last sequence is not the expected one
-UNDER_WAY = 10164  # err_code of a cluster: another client's message is being stored
-SETTLING = 0.02  # seconds in which that message is likely to be stored
-# The server checks for these before it writes, so nothing is stored. After other storage failures that is not certain.
-FULL = frozenset({10023, 10047})
 DISTRUSTED = 100  # maximum kinds of foreign messages that the console reports
 SUBJECT_SHOWN = 80  # characters of a subject on the console
-NO_MESSAGE = 10037  # err_code: no message of that subject or number
-NOT_THERE = frozenset({NO_MESSAGE, 10043, 10057})  # err_codes: no message of that number
-
-
-class OutcomeUnknown(BrokerError):
-    """A message may be stored or not: the server did not answer, or its answer does not say it."""
-
-    def __init__(self) -> None:
-        super().__init__(GONE)
-
-
-class Unsent(BrokerError):
-    """A message was not sent, so it is not stored."""
-
-    def __init__(self) -> None:
-        super().__init__(GONE)
-
-
-class Rejected(BrokerError):
-    """A message is not stored.
-
-    Args:
-        text: the reason, in a form for users.
-        code: the server's err_code, 0 if there is none.
-
-    """
-
-    def __init__(self, text: str, code: int = 0) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class Taken(BrokerError):
-    """The message to replace is not the expected one; or that is unknown, because an answer was lost."""
-
-    def __init__(self) -> None:
-        super().__init__(GONE)
-
-
-def is_full(error: BrokerError) -> bool:
-    """Return whether a message was not stored because the servers have no space left."""
-    return isinstance(error, Rejected) and error.code in FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +60,8 @@ class NatsCredentials:
         )
 
 
-class NatsConnection:
-    """One connection of this node to the servers.
+class NatsClient:
+    """One connection of this node to the servers, and the messages that are not stored.
 
     Args:
         access: the addresses and credentials.
@@ -131,9 +76,7 @@ class NatsConnection:
         self._changed = changed
         self._nats: Client
         self._error = ""
-        self._pages: dict[str, tuple[list[NatsMessage], asyncio.Future[None]]] = {}
         self._waiting: set[asyncio.Timeout] = set()  # of the requests without an answer yet
-        self._asked = 0
         self.ignored = 0  # messages that hubbub did not write
         self._told: set[tuple[str, str]] = set()  # kinds of these that the console has reported
 
@@ -196,8 +139,6 @@ class NatsConnection:
             await self.close()
             wanted = ".".join(map(str, OLDEST))
             raise SettingsError(f"The NATS server {access.shown} is {version}; hubbub needs {wanted} or newer.")
-        self._inbox = self._nats.new_inbox()
-        await self._nats.subscribe(f"{self._inbox}.*", cb=self._on_page, pending_msgs_limit=0, pending_bytes_limit=0)
 
     def _tls(self) -> ssl.SSLContext | None:
         access = self._access
@@ -242,9 +183,6 @@ class NatsConnection:
         now = asyncio.get_running_loop().time()
         for waiting in self._waiting:
             waiting.reschedule(now)
-        for _, done in self._pages.values():
-            if not done.done():
-                done.set_exception(BrokerError(GONE))
         self._changed(False)
 
     async def _on_up(self) -> None:
@@ -325,183 +263,6 @@ class NatsConnection:
                 return await self._nats.request(subject, data, timeout=patience, headers=headers)
             finally:
                 self._waiting.discard(waiting)
-
-    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str], patience: float = ATTEMPT) -> int:
-        """Store a message, and return its number in the stream; wait `patience` seconds for the answer.
-
-        Raises:
-            Unsent: there is no connection, or no server that stores it: it is not stored.
-            Rejected: it is not stored, and never will be.
-            OutcomeUnknown: there was no answer in time.
-
-        """
-        try:
-            answer = await self._request(subject, data, patience, dict(headers))
-        except (errors.OutboundBufferLimitError, errors.NoRespondersError, errors.ConnectionClosedError) as error:
-            raise Unsent from error
-        except errors.MaxPayloadError:
-            raise Rejected("it is too long") from None
-        except (errors.Error, OSError, TimeoutError) as error:
-            raise OutcomeUnknown from error
-        outcome = _decode(answer)
-        if trouble := outcome.get("error"):
-            code = trouble.get("err_code", 0)
-            if 400 <= trouble["code"] < 500:
-                log.debug("refused: %s", trouble.get("description"))
-                raise Rejected(REFUSED, code)
-            if code in FULL:
-                raise Rejected(FULL_DISK, code)
-            log.debug("not stored, or not for certain: %s", trouble.get("description"))
-            raise OutcomeUnknown
-        if not isinstance(number := outcome.get("seq"), int):
-            raise OutcomeUnknown
-        return number
-
-    async def replace(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
-        """Store a message if the last one of its subject has the number `expected`.
-
-        Args:
-            subject: the subject.
-            data: the data of the message.
-            expected: the number of the last message, 0 if the subject must have none.
-            seconds: the time after which the servers delete the message; 0 for never.
-
-        Returns:
-            The number of the stored message.
-
-        Raises:
-            Taken: the last message has another number, or the outcome is unknown.
-            BrokerError: the message could not be stored.
-
-        """
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
-        if seconds:
-            headers["Nats-TTL"] = f"{seconds}s"
-        try:
-            return await self.publish(subject, data, headers)
-        except OutcomeUnknown:
-            raise Taken from None
-        except Rejected as refusal:
-            if refusal.code == UNDER_WAY:
-                await asyncio.sleep(SETTLING)
-            if refusal.code in (WRONG_LAST, UNDER_WAY):
-                raise Taken from None
-            raise
-
-    async def delete(self, stream: str, number: int) -> bool:
-        """Delete a message of a stream; return whether it existed. Raises BrokerError."""
-        try:
-            await self.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": number, "no_erase": True})
-        except Rejected as refusal:
-            # For example, the stream has no leader at the moment.
-            if refusal.code not in NOT_THERE:
-                raise BrokerError(GONE) from refusal
-            return False
-        return True
-
-    async def ask(self, subject: str, question: object = None, patience: float = PATIENCE) -> dict[str, Any]:
-        """Send a request to the JetStream API, and return its answer.
-
-        Args:
-            subject: the subject of the request, without its prefix `$JS.API.`.
-            question: the content of the request; None for none.
-            patience: the time to wait for an answer, in seconds.
-
-        Raises:
-            Rejected: the answer is an error.
-            BrokerError: there is no answer.
-
-        """
-        data = b"" if question is None else msgspec.json.encode(question)
-        try:
-            answer = await self._request(f"$JS.API.{subject}", data, patience)
-        except (errors.Error, OSError, TimeoutError) as error:
-            raise BrokerError(GONE) from error
-        outcome = _decode(answer)
-        if trouble := outcome.get("error"):
-            raise Rejected(str(trouble.get("description")), trouble.get("err_code", 0))
-        return outcome
-
-    async def last(self, stream: str, subject: str) -> NatsMessage | None:
-        """Return the last message of a subject from the stream's leader; None if there is none. Raises BrokerError."""
-        try:
-            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}, READ)).get("message")
-        except Rejected as refusal:
-            if refusal.code == NO_MESSAGE:
-                return None
-            # Any other refusal, such as a missing stream, does not show that the subject is empty.
-            raise BrokerError(GONE) from refusal
-        return answered(found)
-
-    async def at(self, stream: str, number: int) -> NatsMessage | None:
-        """Return the message of a number from the stream's leader; None if there is none. Raises BrokerError."""
-        try:
-            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": number}, READ)).get("message")
-        except Rejected as refusal:
-            if refusal.code in NOT_THERE:
-                return None
-            raise BrokerError(GONE) from refusal
-        return answered(found)
-
-    async def batch(self, stream: str, question: object) -> list[NatsMessage]:
-        """Return messages by a batched direct get (ADR-31): a replica that lags behind may answer.
-
-        Raises BrokerError.
-        """
-        self._asked += 1
-        token = f"{self._asked:x}"
-        page: list[NatsMessage] = []
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pages[token] = page, done
-        try:
-            await self._nats.publish(
-                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=f"{self._inbox}.{token}"
-            )
-            # The timeout must not cover the publish above: nats-py swallows a cancellation from outside.
-            async with asyncio.timeout(READ):
-                await done
-        except (errors.Error, OSError, TimeoutError) as error:
-            raise BrokerError(GONE) from error
-        finally:
-            del self._pages[token]
-        return page
-
-    async def _on_page(self, message: Msg) -> None:
-        page, done = self._pages.get(message.subject.rpartition(".")[2], (None, None))
-        if page is None or done is None or done.done():
-            return
-        headers = message.headers or {}
-        status = headers.get("Status")
-        if status is None:
-            try:
-                page.append(copied(message).message)
-            except ValueError:
-                done.set_exception(BrokerError(GONE))
-        elif status in ("204", "404"):  # end of the batch, or no message
-            done.set_result(None)
-        else:
-            done.set_exception(BrokerError(GONE))
-
-
-class _Trouble(msgspec.Struct):
-    """The error object in an answer of the JetStream API."""
-
-    code: int
-    err_code: int = 0
-
-
-def _decode(answer: Msg) -> dict[str, Any]:
-    """Return a decoded answer of the JetStream API; an error 503 if the answer has another format.
-
-    Other programs may answer on the same subject.
-    """
-    try:
-        outcome = msgspec.json.decode(answer.data, type=dict[str, Any])
-        msgspec.convert(outcome.get("error"), _Trouble | None)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        log.debug("an answer on %s does not come from a NATS server", answer.subject)
-        return {"error": {"code": 503}}
-    return outcome
 
 
 def _plain(error: Exception) -> str:
