@@ -463,7 +463,7 @@ class FakeMentions:
 
 
 class FakeStays:
-    """Stays in memory, which outlive a house; every claim is answered when the test says so, all else at once."""
+    """Stays in memory, which outlive a house; claims and reads of one are answered when the test says so."""
 
     def __init__(self) -> None:
         self.known: dict[str, Stay] = {}
@@ -476,7 +476,7 @@ class FakeStays:
         done(BrokerError(self.fault) if self.fault else list(self.known.values()))
 
     def get(self, account: str, done: Callable[[Stay | None], None]) -> None:
-        done(self.known.get(account))
+        self.asked.append(lambda: done(self.known.get(account)))
 
     def claim(self, stay: Stay, done: Callable[[bool], None]) -> None:
         self.asked.append(lambda: done(not self.lost))

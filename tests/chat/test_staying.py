@@ -362,6 +362,36 @@ def test_a_node_takes_over_those_who_stayed_on_a_node_that_is_gone(how: str) -> 
     assert inn.members() == (["Ann"] if how == "taken over" else []) and inn.house.broker.log == log
 
 
+@pytest.mark.parametrize("how", ["known", "unknown", "has come back there", "gone meanwhile"])
+def test_a_login_here_shows_what_somebody_has_missed_whom_another_node_keeps(how: str) -> None:
+    inn = Inn("Bo")
+    host = inn.away("Ann", "/join ops").host
+    stay = inn.stays.known["idann"]
+    inn.stays.known.clear()
+    inn.crash()  # and here is a node that has never had them
+    bo = inn.log_in("Bo")
+    bo.types("/join ops", "two", "/join lobby", "one")
+    inn.settle()
+    inn.stays.known = {"idann": stay} if how != "unknown" else {}
+    places = {"rooms": ("lobby", "ops"), "joins": tuple(one.joined for one in stay.rooms)}
+    home = inn.hub.remote.add(Person("Ann", host, id="idann", id_prefix="n2-1.", **places))  # type: ignore[arg-type]
+    ann = inn.house.connect()
+    inn.house.now += DAY
+    account = inn.accounts.find("Ann")
+    assert account
+    inn.hub.account_users.log_in(ann.session, account, lambda refusal: None)
+    if how == "gone meanwhile":
+        ann.leave()
+    elif how == "has come back there":
+        inn.hub.remote.update(
+            home, Person("Ann", host, id="idann", id_prefix="n2-1.", **places, screens=(Screen("n2-1.1."),))
+        )  # type: ignore[arg-type]
+    inn.settle()
+    missed = {one.room: (one.count, one.since) for one in ann.sees() if isinstance(one, Missed)}
+    assert missed == ({"lobby": (1, stay.since), "ops": (1, stay.since)} if how == "known" else {})
+    assert len(inn.house.broker.log) == len({one.seq for one in inn.house.broker.log})
+
+
 def test_the_time_counts_from_the_leave_of_another_node() -> None:
     inn = Inn()
     user = inn.away("Ann")

@@ -480,8 +480,8 @@ class User(RoomMemory):
         # Those that are connected. The owner of an account may have none for a while, and still be present.
         self.sessions: list[Session] = []
         self.last_session: Session | None = None  # the one that ended last, while there is no other
-        # While it has none: since when, in epoch seconds, and by the id of a room the number of the last entry that it
-        # was given there.
+        # Since when it had none the last time, in epoch seconds; and by the id of a room that no session has been shown
+        # since then, the number of the last entry that it was given there.
         self.left_at = 0.0
         self.given: dict[str, int] = {}
         self.screens = 0  # how many sessions it has had

@@ -415,7 +415,7 @@ class Rooms:
         for room in list(owner(session).rooms.values()):
             if session not in room.sessions:
                 if room.id in permitted:
-                    self.show(session, room, None)
+                    self.show_again(session, room)
             elif room.id not in permitted:
                 self._close(session, room, room.name)
         session.flush()
@@ -432,6 +432,13 @@ class Rooms:
         room.add_session(session, session.encoder_in(room.id))
         if focus:
             self.focus(session, room.id)
+
+    def show_again(self, session: Session, room: Room) -> None:
+        """Show a session a room in which its user is already, with what they have missed there while away."""
+        user = owner(session)
+        given = user.given.pop(room.id, None)
+        left_at = 0.0 if given is None else user.left_at
+        self.show(session, room, session.seen.get(room.id, given), left_at)
 
     def show(self, session: Session, room: Room, seq: int | None, left_at: float = 0.0) -> None:
         """Show a session a room of its user: the entries after a number, or the newest messages, and all that comes.

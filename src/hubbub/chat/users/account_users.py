@@ -10,7 +10,7 @@ GRACE_SECONDS, so that a reload of the page or a short loss of the network is no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -36,6 +36,9 @@ GRACE_SECONDS = 30.0  # for which a user remains in the rooms without a session
 
 Outcome = Callable[[Refused | None], None]
 Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
+# Gets the time when the last session of somebody who stays ended, in epoch seconds, and by the id of a room the number
+# of the last entry that it was given there; 0.0 and nothing if that is not known.
+Recalled = Callable[[float, Mapping[str, int]], None]
 
 
 class Chat(Protocol):
@@ -83,6 +86,8 @@ class AccountUsers:
         self._naming = naming
         self._remote = remote
         self._chat = chat
+        # Reads what the owner of an account who stays, and has no session on any node, was given last; see Staying.
+        self.recall: Callable[[str, Recalled], None] = lambda id, done: done(0.0, {})
         self._registering: set[str] = set()  # the folded names that sessions here are registering
         # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
         self._coming: dict[str, tuple[User, list[Callable[[], None]]]] = {}
@@ -119,7 +124,10 @@ class AccountUsers:
             return
         session.permit = account.permit
         if there and not (there.is_remote and self._core.nicks.is_held_by_guest(account.name, user)):
-            self._move(session, there, now, outcome)
+            if now.stays and self._is_away(there):
+                self._move_after_recall(session, now, outcome)
+            else:
+                self._move(session, there, now, outcome)
         elif coming := self._coming.get(account.id):
             coming[1].append(self._again(session, account, outcome))
         elif user and key_of(account.name) in user.keys:
@@ -309,6 +317,25 @@ class AccountUsers:
             return self._check_still(account)
         except Refused as refusal:
             return refusal
+
+    def _is_away(self, user: User) -> bool:
+        """Return whether the owner of an account is kept by another node, and has no session there."""
+        return user.is_remote and not self._remote.screens(user)
+
+    def _move_after_recall(self, session: Session, account: Account, outcome: Outcome) -> None:
+        """Make a session one of the user whom another node keeps, with what they have missed since they were away."""
+        operation = session.begin("claim", account.name)
+
+        def recalled(left_at: float, given: Mapping[str, int]) -> None:
+            there = self._core.owners.get(account.host)
+            if not session.closed and there and self._is_away(there):
+                there.left_at, there.given = left_at, dict(given)
+                self._move(session, there, account, outcome)
+            elif not session.closed:
+                self._finish(session, account, outcome)
+            session.end(operation)
+
+        self.recall(account.id, recalled)
 
     def _move(self, session: Session, there: User, account: Account, outcome: Outcome) -> None:
         """Make a session one of the account's user that is in the chat already; the guest that it was leaves it."""

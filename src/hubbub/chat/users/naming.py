@@ -179,11 +179,8 @@ class Naming:
                 tell(user, "")
         self._core.on_user_changed(user)
         welcome()
-        left_at = user.left_at
         for room in session.rooms.values():
-            given = user.given.pop(room.id, None)
-            self._rooms.show(session, room, session.seen.get(room.id, given), left_at)
-        user.left_at = 0.0
+            self._rooms.show_again(session, room)
         session.seen = {}
         session.flush()
 

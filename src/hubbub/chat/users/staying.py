@@ -16,7 +16,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, User
-from hubbub.chat.users.account_users import AccountUsers, Chat
+from hubbub.chat.users.account_users import AccountUsers, Chat, Recalled
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account, id_of
 from hubbub.model.events import Event
@@ -112,6 +112,7 @@ class Staying:
         self._planned: set[str] = set()  # the ids of accounts that are stored soon
         self._coming: set[str] = set()  # the ids of accounts whose rooms are being loaded
         core.user_changes.append(self._note)
+        users.recall = self._recall
 
     def _note(self, user: User) -> None:
         """Follow a change of a user of this node."""
@@ -139,7 +140,7 @@ class Staying:
             self._forget(store, id)
         elif user.sessions or self._is_alone(user):  # else the other node stores it
             self._stored.add(id)
-            store.keep(id, self._stay(user, id, user.left_at))
+            store.keep(id, self._stay(user, id, 0.0 if user.sessions else user.left_at))
 
     def _forget(self, store: Stays, id: str) -> None:
         if id in self._stored:
@@ -165,7 +166,8 @@ class Staying:
             return
         for user in self._core.owners.values():
             if user.account and user.account.stays and (user.sessions or self._is_alone(user)):
-                store.keep(user.account.id, self._stay(user, user.account.id, user.left_at or self._core.clock()))
+                since = self._core.clock() if user.sessions else user.left_at
+                store.keep(user.account.id, self._stay(user, user.account.id, since))
 
     def expire(self) -> None:
         """Let everybody leave who has had no session for too long."""
@@ -175,6 +177,16 @@ class Staying:
                 self._users.end_stay(user, TOO_LONG)
 
     # --- after the end of another node ------------------------------------------------------------------------------
+
+    def _recall(self, id: str, done: Recalled) -> None:
+        def read(stay: Stay | None) -> None:
+            known = stay if stay and stay.since else Stay(id, (), 0.0)
+            done(known.since, {one.id: one.given for one in known.rooms})
+
+        if self.store:
+            self.store.get(id, read)
+        else:
+            done(0.0, {})
 
     def keeps(self, user: User) -> bool:
         """Return whether a user stays without a session, so that another node takes them over if theirs is gone."""
