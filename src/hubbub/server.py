@@ -52,6 +52,7 @@ from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.telnet_client import TelnetClient
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
+from hubbub.storage.host_keys import announce
 from hubbub.storage.stored_lists import stored_join_codes, stored_questions
 from hubbub.wire.sniff import Wire
 
@@ -92,6 +93,14 @@ def _speaks_ssh(settings: Settings) -> bool:
     if not installed and (fixed or settings.ssh == "yes"):
         raise SettingsError("For ssh clients, the Python package asyncssh is needed: pip install asyncssh")
     return installed
+
+
+def _warn_of_another_host_key(before: str) -> None:
+    log.warning(
+        "Another node, or an earlier start, has shown ssh clients another host key (%s): clients warn of an attack "
+        "now. Give all nodes the same one with --ssh-host-key.",
+        before,
+    )
 
 
 def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
@@ -342,6 +351,7 @@ class App:
         keys = host_keys.host_keys(self.settings)
         self.key_file = KeyFile(Path(self.settings.ssh_keys) if self.settings.ssh_keys else None)
         self._open(Wire.SSH, await wire.opened(self.hub, self.shared, keys, self.key_file))
+        announce(self.backend.key_values, [key.get_fingerprint() for key in keys], _warn_of_another_host_key)
         for key in keys:
             log.info("The ssh host key's fingerprint is %s (%s)", key.get_fingerprint(), key.get_algorithm())
 
