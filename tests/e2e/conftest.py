@@ -78,7 +78,8 @@ def door(browser: Browser) -> Iterator[Enter]:
     def open_door(
         server: Server, prepare: Callable[[Page], Any] = lambda page: None, path: str = "/", **options: Any
     ) -> Page:
-        context = browser.new_context(**options)
+        # Most tests try what the server sends, and some withhold files from the page.
+        context = browser.new_context(**{"service_workers": "block"} | options)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()

@@ -323,7 +323,7 @@ def test_only_what_is_allowed_is_offered(serve: Callable[..., Server], enter: En
     say(page, "mine")
     expect(said(page)).to_have_count(2)
     anybody = ["Reply", "Copy text", "Copy link"]
-    for text, offered in (("theirs", anybody), ("mine", [*anybody, "Delete…"])):
+    for text, offered in (("theirs", [*anybody, "About Bob…"]), ("mine", [*anybody, "Delete…"])):
         by_mouse(page, row(page, text))
         expect(menu(page).locator("> button")).to_have_text(offered)
         page.keyboard.press("Escape")

@@ -155,7 +155,7 @@ def test_name_that_is_clicked_means_who_is_in_the_room(server: Server, enter: En
     server.join("Bob")
     expect(page.locator(".doubt")).to_contain_text("may be somebody else")
     page.get_by_role("button", name=re.compile("^lobby")).click()
-    page.get_by_role("complementary").get_by_role("button", name="Bob").click()
+    page.get_by_role("complementary").get_by_role("button", name="Bob", exact=True).click()
     expect(page.locator(".doubt")).to_have_count(0)
     expect(said(page)).to_have_count(0)
     assert talks(page) == ["@Bob (earlier)", "@Bob"]

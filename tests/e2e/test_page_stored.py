@@ -145,7 +145,7 @@ def test_messages_are_deleted_on_both_screens(server: Server, enter: Enter) -> N
     expect(said(page)).to_have_count(2)
     mine = said(page).filter(has_text="typo")
     menu = page.locator("dialog.acts > button")
-    offers = ["Reply", "Copy text"], ["Reply", "Correct", "Copy text", "Delete…"]
+    offers = ["Reply", "Copy text", "About Bob…"], ["Reply", "Correct", "Copy text", "Delete…"]
     for message, offered in zip((said(page).filter(has_text="oops"), mine), offers, strict=True):
         message.hover()
         message.get_by_role("button", name="What to do with this message").click()

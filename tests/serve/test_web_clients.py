@@ -273,6 +273,12 @@ def test_host_may_be_named(serve: Serve) -> None:
     assert fetch(serve("--host", "chat.example"), Host="chat.example:8888")[0] == 200
 
 
+def test_page_learns_that_a_proxy_changes_its_host(server: InThread) -> None:
+    named = {"Origin": "https://chat.example", "Sec-Fetch-Site": "same-origin"}
+    assert fetch(server, "/ws", **named)[2].startswith(b"A proxy in front of this server changes the Host of requests.")
+    assert fetch(server, "/ws", Origin="https://chat.example")[2] == b"Requests from other sites are refused.\n"
+
+
 async def test_websocket_from_another_site_is_refused(server: InThread) -> None:
     with pytest.raises(websockets.InvalidStatus):
         await websockets.connect(f"ws://127.0.0.1:{server.port}/ws", origin=websockets.Origin("https://evil.example"))

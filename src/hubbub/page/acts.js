@@ -1,8 +1,8 @@
 // What a reader may do with a message, and the requests for it.
-import { isSecret } from "./account.js";
+import { FAILED, later } from "./lazy.js";
 import { SAID } from "./room.js";
 
-const TOO_LONG = "Not done: a message has at most 16,384 bytes.";
+const doing = later(() => import("./doing.js"));
 
 export class Acts {
   constructor(chat) {
@@ -51,16 +51,10 @@ export class Acts {
 
   linkTo(room, { seq }) { return `${location.href.split("#")[0]}#${encodeURIComponent(room.name)}/${seq}`; }
 
-  // Go to a message of which only the id is known.
-  async goTo(room, id) {
-    let seq = room.entries.find((entry) => entry.id === id)?.seq, failed = "That message is no longer there.";
-    if (!seq) {
-      const page = await this.chat.ask({ type: "history", room: room.address, around: id, limit: 1 });
-      seq = page.entries.find((entry) => entry.id === id)?.seq;
-      failed = page.failed ?? failed;
-    }
-    if (seq) this.chat.jump(room.name, seq); else this.chat.trouble(failed);
-  }
+  // Go to a message of which only the id is known; give the reader's own one its new text.
+  async goTo(...what) { (await this.doing())?.goTo(this.chat, ...what); }
+  async correct(room) { (await this.doing())?.correct(this.chat, room); }
+  doing() { return doing().catch(() => this.chat.trouble(FAILED)); }
 
   // --- in the field: an answer or a correction ---
 
@@ -78,19 +72,5 @@ export class Acts {
   last(room) {
     const own = room.entries.findLast?.((entry) => SAID.has(entry.kind) && this.isOwn(room, entry));
     return own && this.on(room, own).correct ? own : null;
-  }
-
-  async correct(room) {
-    const { about } = room, text = about.text.trimEnd();
-    if (about.busy) return;
-    if (text === about.before) return this.end(room);
-    about.failed = isSecret(text) ? "Not done: this is a command with a password." : new TextEncoder().encode(text).length > 16384 ? TOO_LONG : "";
-    if (!about.failed) {
-      about.busy = true;
-      const { failed = "" } = await this.chat.ask({ type: "edit", room: room.address, id: about.id, text });
-      Object.assign(about, { busy: false, failed });
-      if (!failed && room.about === about) room.about = null;
-    }
-    this.chat.changed(about.failed);
   }
 }

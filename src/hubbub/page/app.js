@@ -42,19 +42,22 @@ function keep(chat) {
     const state = chat.saved;
     store.tab = state && { ...state, id: self.id, closed };
   };
-  self.soon = () => { timer ||= setTimeout(save, SAVED_EVERY); };
+  self.soon = () => { timer ||= setTimeout(save, SAVED_EVERY); chat.shelf?.soon(); };
   self.tabs = new Tabs(() => ({ id: self.id, nick: chat.phase === "name" ? "" : chat.nick, rooms: [...chat.rooms.keys()] }));
   addEventListener("pagehide", () => save(true));
   addEventListener("pageshow", ({ persisted }) => { if (persisted) { save(); chat.reconnect(); } });
-  document.addEventListener("visibilitychange", () => { if (document.hidden) save(); });
+  document.addEventListener("visibilitychange", () => { if (document.hidden) save(); if (document.hidden && chat.phase === "here") chat.stay(); });
   self.begin = async () => {
     const saved = store.tab;
+    if (store.shelved) await chat.shelve();
     const copied = (tab) => tab.id === self.id;
     const asked = chat.account.load();
     if (saved?.closed) return go(saved);
-    const [others] = await Promise.all([self.tabs.ask(), asked]);
+    const [others, { failed }] = await Promise.all([self.tabs.ask(), asked]);
     if (saved && !others.some(copied)) return go(saved);
     if (chat.phase !== "name") return;
+    const kept = failed && !others.length && (await chat.shelf?.restored()); // there is no server
+    if (kept) return go(kept);
     if (chat.account.name) {
       if (saved) self.id = Math.random().toString(36).slice(2);
       return chat.enter(chat.account.name);

@@ -3,19 +3,20 @@ import { Account, isSecret } from "./account.js";
 import { Acts } from "./acts.js";
 import { Link, LOST } from "./link.js";
 import { Room } from "./room.js";
-import { FAILED, later } from "./lazy.js";
+import { FAILED, fetchAll, later } from "./lazy.js";
 import { store } from "./saved.js";
 import { Sending } from "./sending.js";
 import { TOLD } from "./told.js";
-import { cleaned, cut, roomNamed } from "./text.js";
+import { cleaned, roomNamed } from "./text.js";
 
-const PAGE = 60, MOST_AT_ONCE = 200; // entries fetched at once
-const FOLLOWING = 5; // pages fetched behind a place that one goes to
+const PAGE = 60; // entries fetched at once
 const MOST = 16384; // bytes of a message
 const NAME = 128; // characters of a name that the server looks at
 const FOR_OWNERS = new Set(["name-registered", "account-required"]); // refusals that a login helps against
 const ABOUT_TALKS = new Set(["delete", "history", "search"]); // commands that are about a stored conversation in it
 const NOTICES = 50; // answers that are kept
+const offline = later(() => import("./offline.js"));
+const distant = later(() => import("./distant.js"));
 const reading = later(() => import("./reading.js"));
 const talks = later(() => import("./talks.js"));
 const NONE = { size: 0, get() {}, values: () => [], restore() {}, follow() {}, compare() {}, recall() {} }; // no private conversations
@@ -44,6 +45,7 @@ export class Chat {
     this.flash = null; // a notice for the reader in any room: {text, error, room}
     this.knock = null; // a room that is asked for: {room, key, from, label, error, code, offer}
     this.calls = []; // mentions that came while the page was closed, and were not read elsewhere either
+    this.shelf = null; // keeps entries for reading without the server
     this.reader = null; // notes what the owner of an account reads
     this.target = null; // where the log is scrolled to: {room, seq, top} or {room, end}
     this.directory = []; // rooms that there are
@@ -120,6 +122,18 @@ export class Chat {
     this.notices = this.notices.filter(({ room }) => !this.rooms.has(room));
   }
 
+  // The reader has come to stay: fetch the other parts of the page.
+  stay() {
+    fetchAll();
+    this.shelve();
+  }
+
+  // Keep what can be read offline from now on; newcomers do not wait for that part of the page.
+  async shelve() {
+    try { this.shelf ??= new (await offline()).Shelf(this); } catch { /* with the next message */ }
+    return this.shelf;
+  }
+
   lost() {
     if (this.rooms.size) this.phase = "lost";
     else this.error = "There is no connection to the server. Trying again…";
@@ -129,6 +143,7 @@ export class Chat {
     const asked = [...this.asked.values()];
     this.asked.clear();
     for (const done of asked) done(LOST);
+    this.shelf?.fill();
     this.changed();
   }
 
@@ -147,8 +162,9 @@ export class Chat {
 
   leave() {
     this.link.stop();
+    this.shelf?.forget();
     Object.assign(this, { phase: "name", nick: "", tag: "", resume: "", current: "", notices: [], drafts: {} });
-    Object.assign(this, { rooms: new Map(), talks: NONE, sending: new Sending(this), calls: [], reader: null });
+    Object.assign(this, { rooms: new Map(), talks: NONE, sending: new Sending(this), calls: [], reader: null, shelf: null });
     this.changed();
   }
 
@@ -304,6 +320,7 @@ export class Chat {
   // What the owner of an account has read, on all devices: fetched for owners alone.
   async recall() {
     if (!this.account.name) return;
+    this.stay();
     try {
       this.reader ??= new (await reading()).Reader(this);
       await this.reader.recall();
@@ -340,24 +357,9 @@ export class Chat {
   }
 
   // Go to an entry that may be far back, in a room that may not be joined. `top`: to the place before a reload.
-  async jump(name, seq, top = false) {
-    const talk = this.talks.get(name);
-    this.aim = talk || this.rooms.get(name)?.joined ? null : { room: name, seq, top };
-    if (!top) this.open(name);
-    const room = this.rooms.get(name) ?? talk;
-    if (!room || this.aim) return;
-    if (!(room.entries[0]?.seq <= seq && seq <= room.entries.at(-1).seq)) {
-      const [before, behind] = await Promise.all([this.history(room, { before: seq + 1 }), this.history(room, { after: seq })]);
-      room.restoring = 0;
-      if (before.failed || behind.failed) return this.trouble(before.failed ?? behind.failed);
-      room.moveTo(before.entries);
-      room.start = !before.more;
-      room.mergeBehind(behind);
-    }
-    this.target = { room: name, seq, top };
-    this.changed();
-    // What follows is fetched by itself if it is not much.
-    for (let pages = 0, { stretch } = room; pages < FOLLOWING && !room.live && stretch === room.stretch; pages += 1) await this.forward(room, MOST_AT_ONCE);
+  async jump(...place) {
+    const part = await distant().catch(() => this.trouble(FAILED));
+    return part?.jump(this, ...place);
   }
 
   newest(room) {
@@ -485,10 +487,6 @@ function addressed() {
   } catch { return { name: "", seq: 0, key: "" }; }
 }
 
-function notify(title, body, open) {
-  if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
-  try {
-    const shown = new Notification(title, { body: cut(body, 200), icon: new URL("icon.svg", import.meta.url).href, tag: title });
-    shown.onclick = () => { focus(); open(); };
-  } catch { /* Android allows it to service workers alone */ }
+function notify(...what) {
+  if (document.hidden && globalThis.Notification?.permission === "granted") distant().then((part) => part.notify(...what), () => {});
 }

@@ -9,6 +9,8 @@ export const store = {
   set name(name) { try { localStorage.setItem("name", name); } catch { /* forbidden */ } },
   get view() { try { return JSON.parse(localStorage.getItem("view")) ?? {}; } catch { return {}; } },
   set view(view) { try { localStorage.setItem("view", JSON.stringify(view)); } catch { /* forbidden */ } },
+  get shelved() { try { return Boolean(localStorage.getItem(`${KEY} kept`)); } catch { return false; } }, // entries, for reading offline
+  set shelved(on) { try { if (on) localStorage.setItem(`${KEY} kept`, "yes"); else localStorage.removeItem(`${KEY} kept`); } catch { /* forbidden */ } },
   get tab() { try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; } },
   set tab(state) {
     try {

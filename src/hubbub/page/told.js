@@ -1,5 +1,5 @@
 // What the server tells: a row for each type of message, with what it does to the chat. talks.js has those of private conversations.
-import { fetchAll, later } from "./lazy.js";
+import { later } from "./lazy.js";
 import { LOST } from "./link.js";
 import { Room, SAID } from "./room.js";
 import { cut, mentions, timeOf, whenOf } from "./text.js";
@@ -124,7 +124,7 @@ export const TOLD = {
   },
 
   stored(chat, message) {
-    fetchAll(); // the reader has come to stay
+    if (!chat.shelf) chat.stay();
     const item = chat.sending.find(message.label);
     if (item) chat.sending.discard(item); else chat.answer(message);
     chat.changed();

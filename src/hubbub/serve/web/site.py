@@ -66,6 +66,7 @@ COMPACT = {  # what is replaced in scripts and in style sheets
         (re.compile(rb": +"), b":"),
     ],
 }
+CHANGED = "A proxy in front of this server changes the Host of requests. It must pass it on: see docs/operations.md."
 IRC = "/irc"  # the path of IRC over a WebSocket
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -232,7 +233,10 @@ class Web:
                 origin,
                 host,
             )
-            return text(403, "Requests from other sites are refused.")
+            ours = (
+                request.headers.get("Sec-Fetch-Site") == "same-origin"
+            )  # says the browser: then a proxy has changed it
+            return text(403, CHANGED if ours else "Requests from other sites are refused.")
         if site.is_cross_site(request.headers, navigable):
             return text(403, "Requests from other sites are refused.")
         return None
@@ -396,4 +400,5 @@ def _files() -> dict[str, Path]:
     for prefix, folder in (("/page/", top), ("/page/vendor/", top / "vendor")):
         found |= {prefix + file.name: file for file in folder.iterdir() if file.is_file() and file.suffix in TYPES}
     found["/"] = found["/page/index.html"]
+    found["/worker.js"] = found.pop("/page/worker.js")  # a service worker serves the paths beside it
     return found
