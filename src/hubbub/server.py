@@ -297,7 +297,7 @@ class App:
             connections=self._connections(),
             users=len({id(user) for user in hub.users.values()}),
             rooms=len(hub.rooms.loaded),
-            behind=len(hub.delivery.behind),
+            behind=hub.delivery.stalled,
             waiting=len(hub.pipeline),
             entries=hub.pipeline.entries,
             deliveries=hub.delivery.delivered,

@@ -491,3 +491,52 @@ def test_nothing_is_told_to_be_skipped_where_nothing_was() -> None:
     house.hub.delivery.behind[bo.session] = {room: room.end}
     house.hub.delivery._skip(bo.session, room, room.end, room.end)
     assert bo.sees() == []
+
+
+# --- behind by choice ---------------------------------------------------------------------------------------------
+
+
+def test_member_behind_by_choice_goes_on_from_its_place() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    house.hub.delivery.fall_behind(bo.session)
+    say(house, al, "1", "2")
+    assert bo.sees() == [] and house.hub.delivery.stalled == 0
+    house.hub.delivery.catch_up(bo.session)
+    say(house, al, "3")
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+
+
+@pytest.mark.parametrize("end", ["/leave", "/quit"])
+def test_member_behind_by_choice_is_given_all_before_it_leaves(end: str) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    house.hub.delivery.fall_behind(bo.session)
+    say(house, al, "1", "2")
+    bo.types(end)
+    al.types("unseen")
+    house.settle()
+    assert [one for one in bo.sees() if isinstance(one, str)] == ["Al: 1", "Al: 2"]
+
+
+def test_member_behind_by_choice_is_given_all_before_it_is_thrown_out() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    for one in (al, bo):
+        one.types("/join den")
+        house.settle()
+    al.sees(), bo.sees()
+    house.hub.delivery.fall_behind(bo.session)
+    say(house, al, "1", "/kick Bo", "unseen")
+    house.settle()
+    shown = [one for one in bo.sees() if isinstance(one, str)]
+    assert shown[0] == "Al: 1" and "Al: unseen" not in shown
+
+
+def test_memory_of_members_behind_by_choice_is_freed() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    say(house, al, "1")
+    house.hub.delivery.expire()
+    house.hub.delivery.fall_behind(bo.session)
+    assert house.hub.delivery.expire()

@@ -153,6 +153,7 @@ class Hub(Core):
         """
         if session.closed:
             return
+        self.delivery.settle(session)
         session.closed = True
         user = session.user
         if user and len(user.sessions) == 1 and not self.account_users.lingers(user, asked):

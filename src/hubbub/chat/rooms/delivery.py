@@ -105,6 +105,8 @@ class Delivery:
                 nothing that follows it.
 
         """
+        for session in leaving:
+            self.settle(session)
         batch = room.append(entries)
         if len(entries) > 1 or type(entries[0].body) is not Said:
             batch.shown_in = self._shown_before(room, entries)
@@ -178,6 +180,7 @@ class Delivery:
 
     def end(self, session: Session, room: Room) -> None:
         """Remove a session from a room, and write nothing more of the room to it."""
+        self.settle(session)
         room.remove_session(session)
         cursors = self.behind.get(session)
         if cursors is not None:
@@ -196,7 +199,7 @@ class Delivery:
             self._stale = self._aged = 0
 
     def expire(self) -> bool:
-        """Drop the batches that were in memory at the last call already, unless a session is behind.
+        """Drop the batches that were in memory at the last call already, unless a session is stalled.
 
         The log still has them.
 
@@ -204,11 +207,16 @@ class Delivery:
             Whether any batch was dropped.
 
         """
-        count = 0 if self.behind else self._aged
+        count = 0 if self.stalled else self._aged
         for _ in range(count):
             self._drop_oldest()
         self._aged = len(self._recent)
         return count > 0
+
+    @property
+    def stalled(self) -> int:
+        """The number of sessions that are behind, but not by choice: see `fall_behind`."""
+        return sum(session.paused or session.reading for session in self.behind)
 
     def suspend(self, session: Session) -> None:
         """Write nothing more to a session until `start` is called for each of its rooms; forget its positions."""
@@ -217,10 +225,18 @@ class Delivery:
             room.mark_behind(session)
 
     def fall_behind(self, session: Session) -> None:
-        """Write nothing more to a session, and remember its position in each room where it was live."""
+        """Write nothing more to a session, and remember its position in each room where it was live.
+
+        Its transport takes no bytes, or it is behind by choice: it is written in frames, and calls `catch_up` itself.
+        """
         for room in session.rooms.values():
             if room.mark_behind(session):
                 self.behind.setdefault(session, {})[room] = room.end
+
+    def settle(self, session: Session) -> None:
+        """Write to a session that is behind by choice all that it misses: see `fall_behind`."""
+        if session in self.behind:
+            self.catch_up(session)
 
     def catch_up(self, session: Session) -> None:
         """Write the entries that the session missed, until it is live in all rooms, is paused, or waits for the log."""

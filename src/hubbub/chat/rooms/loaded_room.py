@@ -373,7 +373,9 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
 
     def mark_behind(self, session: ReaderT, encoder: Encoder | None = None) -> bool:
         """Stop writing batches to the session; return whether it was live."""
-        encoder = encoder or self.sessions[session]
+        encoder = encoder or self.sessions.get(session)
+        if encoder is None:  # not given the room yet: its user logs in, and the rooms follow one by one
+            return False
         group = self.live.get(encoder)
         if group is None or group.pop(session, None) is None:
             return False

@@ -13,6 +13,8 @@ import asyncssh
 from msgspec import Struct
 
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.ssh.channel_connection import ChannelConnection
+from hubbub.serve.ssh.frames import FrameClock
 from hubbub.serve.ssh.identity import SshIdentity
 from hubbub.serve.ssh.transport import ChannelTransport, PacketTransport
 from hubbub.text.cleaning import SHOWN, clean
@@ -81,20 +83,6 @@ class Shapes(NamedTuple):
     command: Callable[[SshChannel], ChannelClient] | None = None
 
 
-class ChannelConnection(Connection):
-    """The connection that runs through a channel."""
-
-    __slots__ = ()
-
-    def abort(self) -> None:
-        """Close at once, without waiting until the peer has closed its side of the channel."""
-        super().abort()
-        self._forget()
-
-    def _give_up(self) -> None:
-        self.abort()
-
-
 class SshChannel(asyncssh.SSHServerSession[bytes]):
     """One channel. asyncssh calls it; its methods have the names that asyncssh gives them.
 
@@ -102,16 +90,18 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         peer: the peer.
         shared: the state that all connections share.
         shapes: what a channel can be.
+        frames: gives the channel its turns to write.
 
     """
 
-    def __init__(self, peer: ChannelOwner, shared: Shared, shapes: Shapes) -> None:
+    def __init__(self, peer: ChannelOwner, shared: Shared, shapes: Shapes, frames: FrameClock) -> None:
         self.peer = peer
         self.window: Window | None = None  # None for a channel without a terminal
         self.command: str | None = None  # that the peer asks for; None for a session
         self.connection: ChannelConnection | None = None  # once the session has started
         self._shared = shared
         self._shapes = shapes
+        self._frames = frames
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None  # once it is open
         self._transport: ChannelTransport
         self._client: ChannelClient
@@ -189,7 +179,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         elif self.window and shapes.terminal:
             shape = shapes.terminal
         self._client = shape(self)
-        connection = self.connection = ChannelConnection(self._shared, self._client, None, lambda _: None)
+        connection = self.connection = ChannelConnection(self._shared, self._client, self._frames, lambda _: None)
         outer = self.peer.connection
         connection.peer, connection.origin = outer.peer, outer.origin
         assert self._channel

@@ -7,10 +7,11 @@ import logging
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.events import Notice
+from hubbub.model.events import Event, Notice
 from hubbub.serve.connection import Connection
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.ssh.channel import SshChannel
+from hubbub.serve.ssh.frames import SessionPace
 from hubbub.text.names import LOBBY, key_of
 
 log = logging.getLogger("hubbub")
@@ -38,6 +39,8 @@ class SshLineClient(LineClient):
     def begin(self, connection: Connection) -> None:
         """Enter the chat, or wait for a name."""
         self.connect(connection, "ssh")
+        assert self._channel.connection
+        self._channel.connection.pace = SessionPace(self._hub, self._session)
         identity = self._channel.peer.identity
         self._session.ssh_key = identity.key
         if identity.account:
@@ -50,6 +53,11 @@ class SshLineClient(LineClient):
             self._entered(None)
         elif identity.wished:
             self._ask_for(identity.wished)
+
+    def send_event(self, event: Event) -> None:
+        """Write an event, behind the entries that came before it."""
+        self._hub.delivery.catch_up(self._session)
+        super().send_event(event)
 
     def _logged_in(self, refused: Refused | None) -> None:
         if refused:

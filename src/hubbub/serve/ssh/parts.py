@@ -11,6 +11,7 @@ import asyncssh
 from hubbub.config import Settings
 from hubbub.serve.connection import Shared
 from hubbub.serve.ssh.channel import Shapes
+from hubbub.serve.ssh.frames import FrameClock
 from hubbub.serve.ssh.login_queue import LoginQueue
 from hubbub.serve.ssh.transport import PacketTransport
 
@@ -45,6 +46,7 @@ class SshParts(NamedTuple):
     door: PacketListener
     queue: LoginQueue
     shapes: Shapes
+    frames: FrameClock
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

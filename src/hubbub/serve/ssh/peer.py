@@ -270,7 +270,7 @@ class SshPeer:
         """Return a new channel; None if there are enough, or the server is stopping."""
         if len(self.channels) >= CHANNELS or self._ending:
             return None
-        channel = SshChannel(self, self._parts.shared, self._parts.shapes)
+        channel = SshChannel(self, self._parts.shared, self._parts.shapes, self._parts.frames)
         self.channels[channel] = None
         return channel
 

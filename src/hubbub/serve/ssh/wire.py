@@ -13,14 +13,17 @@ from hubbub.model.account import Account
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.connection import Shared
 from hubbub.serve.hub_requests import HubRequests, Requester
+from hubbub.serve.late_wire import load
 from hubbub.serve.ssh.channel import Shapes, SshChannel
 from hubbub.serve.ssh.command_client import CommandClient
+from hubbub.serve.ssh.frames import FrameClock
 from hubbub.serve.ssh.key_file import KeyFile
 from hubbub.serve.ssh.line_client import SshLineClient
 from hubbub.serve.ssh.login import SshLogin
 from hubbub.serve.ssh.login_queue import LoginQueue
 from hubbub.serve.ssh.parts import PacketListener, SshParts
 from hubbub.serve.ssh.peer import SshPeer
+from hubbub.serve.ssh.terminal_client import SshTerminalClient
 from hubbub.wire.line.encoder import RAW
 from hubbub.wire.ssh import VERSION
 
@@ -71,9 +74,15 @@ async def opened(
     await asyncssh.listen(tunnel=door, options=options)
     queue = LoginQueue(shared.loop.call_soon, shared.loop.call_later, shared.clock, not shared.settings.no_limits)
     requests = HubRequests(hub, shared.loop, RAW)
-    shapes = Shapes(lines=partial(SshLineClient, hub, shared.settings), command=partial(_command, hub, requests))
+    await load("wcwidth")
+    shapes = Shapes(
+        lines=partial(SshLineClient, hub, shared.settings),
+        terminal=partial(SshTerminalClient, hub, shared.settings),
+        command=partial(_command, hub, requests),
+    )
+    frames = FrameClock(shared.loop.call_later, shared.clock)
     hub.nicks.accounts.changed.append(partial(_follow, shared))
-    return partial(SshPeer, SshParts(shared, door, queue, shapes))
+    return partial(SshPeer, SshParts(shared, door, queue, shapes, frames))
 
 
 def _follow(shared: Shared, account: Account) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, islice
+from typing import NamedTuple
 
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
@@ -30,6 +31,21 @@ def vocabulary(hub: Hub, session: Session) -> Vocabulary:
     return Vocabulary(names, rooms, slash.COMMANDS, _WITH_ROOM | _ALIASES)
 
 
+class TerminalKind(NamedTuple):
+    """What is known of a terminal.
+
+    Args:
+        type: its type, as TERM names it; "" if it is not known.
+        columns: its width; 0 if it is not known.
+        coloured: whether its user wants colours.
+
+    """
+
+    type: str = ""
+    columns: int = 0
+    coloured: bool = True
+
+
 class EditedTerminal:
     """The input line of a peer's terminal, and the text above it.
 
@@ -41,19 +57,17 @@ class EditedTerminal:
         session: the session.
         connection: takes the bytes for the terminal.
         limit: longest line, in bytes.
-        telnet: the state of the peer's telnet; None for another wire.
+        kind: what is known of the terminal.
 
     """
 
-    def __init__(
-        self, hub: Hub, session: Session, connection: Writer, limit: int, telnet: Telnet | None = None
-    ) -> None:
-        self.telnet = telnet
-        self.columns = telnet.width if telnet else 0  # 0 if it is not known
-        self.type = telnet.terminal if telnet else ""  # as TERM names it; "" if it is not known
+    def __init__(self, hub: Hub, session: Session, connection: Writer, limit: int, kind: TerminalKind) -> None:
+        self.telnet: Telnet | None = None  # the state of the peer's telnet; None on another wire
+        self.kind = kind
+        self.echo = connection.write  # writes what shows the keys
         self._session = session
         self._connection = connection
-        self._editor = Editor(limit, lambda: vocabulary(hub, session), self.columns, self._is_plain)
+        self._editor = Editor(limit, lambda: vocabulary(hub, session), kind.columns, self._is_plain)
 
     # --- the reader of its lines ------------------------------------------------------------------------------------
 
@@ -144,18 +158,18 @@ class EditedTerminal:
         """Show the input line as it is now."""
         self._adapt()
         if out := self._editor.take_output():
-            self._connection.write(out)
+            self.echo(out)
 
     @property
     def has_colours(self) -> bool:
         """Whether names can be coloured."""
-        return has_colours(self.type)
+        return self.kind.coloured and has_colours(self.kind.type)
 
     @property
     def _is_plain(self) -> bool:
-        return self._session.is_plain or (bool(self.type) and is_dumb(self.type))
+        return self._session.is_plain or (bool(self.kind.type) and is_dumb(self.kind.type))
 
     def _adapt(self) -> None:
         """Follow the choice of the user and the size of the window."""
         self._editor.set_plain(self._is_plain)
-        self._editor.resize(self.columns)
+        self._editor.resize(self.kind.columns)

@@ -6,7 +6,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.model.client import ByteSink, Encoder
 from hubbub.model.events import Event
-from hubbub.serve.terminal.edited_terminal import EditedTerminal
+from hubbub.serve.terminal.edited_terminal import EditedTerminal, TerminalKind
 from hubbub.serve.terminal.line_output import LineOutput, PeerOutput
 from hubbub.wire.line import encoder as wire
 from hubbub.wire.line.encoder import RAW, TELNET
@@ -51,7 +51,7 @@ class PeerScreen:
                 self._read_keys(telnet, terminal, prompt)
             return telnet.sends_keys
         if telnet.sends_keys:
-            terminal.columns, terminal.type = telnet.width, telnet.terminal
+            terminal.kind = TerminalKind(telnet.terminal, telnet.width)
             if (encoder := self._encoder_for(terminal)) is not self._session.encoder:
                 self._hub.set_encoder(self._session, encoder)
         else:
@@ -83,10 +83,12 @@ class PeerScreen:
     def _columns(self) -> int:
         if isinstance(self.reader, LineReader):
             return self.reader.telnet.width if self.reader.telnet else 0
-        return self.reader.columns
+        return self.reader.kind.columns
 
     def _read_keys(self, telnet: Telnet, reader: LineReader, prompt: str) -> None:
-        terminal = EditedTerminal(self._hub, self._session, self._writer, self._limit, telnet)
+        kind = TerminalKind(telnet.terminal, telnet.width)
+        terminal = EditedTerminal(self._hub, self._session, self._writer, self._limit, kind)
+        terminal.telnet = telnet
         terminal.adopt(prompt, *reader.take_rest())
         self.use(terminal)
 
