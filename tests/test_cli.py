@@ -20,7 +20,8 @@ from hubbub import config
 from hubbub.cli import main
 from hubbub.model.entries import Kind
 from hubbub.passwords import is_operator, verify
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Store
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 from records import draft_of
 

@@ -27,7 +27,8 @@ from hubbub.errors import SettingsError
 from hubbub.model.entries import Entry, Kind, Left, Said
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
-from hubbub.storage.sqlite.store import COPY, FILE, Store
+from hubbub.storage.sqlite.schema import COPY, FILE
+from hubbub.storage.sqlite.store import Store
 from hubbub.tools import transfer
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving

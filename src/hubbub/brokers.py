@@ -17,7 +17,7 @@ from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.ports import Log
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.broker import SqliteBroker
-from hubbub.storage.sqlite.store import COPY
+from hubbub.storage.sqlite.schema import COPY
 
 if TYPE_CHECKING:
     from hubbub.cluster.nats.broker import JetStreamBroker

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Store
 from programs import hubbub
 from scene import PATIENCE, Server, stored
 

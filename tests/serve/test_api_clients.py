@@ -12,7 +12,7 @@ import pytest
 from in_thread import InThread
 
 from api_scene import CURL, Stream, ask, refused, say, streams_of_curl, watchers
-from hubbub.storage.sqlite.store import FILE
+from hubbub.storage.sqlite.schema import FILE
 from scene import PATIENCE
 
 Serve = Callable[..., InThread]

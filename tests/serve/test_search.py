@@ -14,7 +14,7 @@ from in_thread import InThread
 
 from api_scene import search
 from hubbub.storage.sqlite import queries
-from hubbub.storage.sqlite.store import FILE
+from hubbub.storage.sqlite.schema import FILE
 from scene import PATIENCE
 
 SAID = ("release 🎉 party", "a -> b", "x != y", "I like C++", "a?b=c", "Größe und Straße", "pages of tea", "日本語です")

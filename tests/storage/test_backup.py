@@ -17,10 +17,11 @@ from probing import SECONDS, Probe, SetClock, said, texts
 
 from hubbub.cli import main
 from hubbub.errors import SettingsError
-from hubbub.storage.sqlite import backup as module
-from hubbub.storage.sqlite.backup import back_up
 from hubbub.storage.sqlite.broker import SqliteBroker
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.upkeep import backup as module
+from hubbub.storage.sqlite.upkeep.backup import back_up
 from hubbub.storage.sqlite.watermark import NAME
 from system_queries import After, Search
 

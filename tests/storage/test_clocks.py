@@ -14,9 +14,9 @@ from probing import SECONDS, Probe, SetClock, said, texts
 from hubbub.storage.ports import LEAD, stamp
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import broker as module
-from hubbub.storage.sqlite.ageing import PACE, SLACK, Ageing
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.upkeep.ageing import PACE, SLACK, Ageing
 from system_queries import After, Around, Since
 
 LAST = 1 << 60

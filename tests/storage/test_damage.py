@@ -16,11 +16,12 @@ from hubbub.model import queries as forms
 from hubbub.model.entries import Kind
 from hubbub.model.queries import Query
 from hubbub.model.viewer import Viewer
-from hubbub.storage.sqlite import checking
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import SqliteBroker
-from hubbub.storage.sqlite.checking import sqlite_warning
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.upkeep import checking
+from hubbub.storage.sqlite.upkeep.checking import sqlite_warning
 from records import text_in, topic_of
 from system_queries import After, AllRooms, Around, Latest, Search, Since
 

@@ -14,10 +14,10 @@ from hubbub.config import Settings
 from hubbub.model.entries import Body, Draft, Edited, Kind, Pinned, Reacted, Redacted
 from hubbub.model.room.state import RoomState
 from hubbub.storage.retention import Retention
-from hubbub.storage.sqlite import trimming
-from hubbub.storage.sqlite.backup import back_up
 from hubbub.storage.sqlite.store import Store
-from hubbub.storage.sqlite.trimming import ERASE_EVERY
+from hubbub.storage.sqlite.upkeep import trimming
+from hubbub.storage.sqlite.upkeep.backup import back_up
+from hubbub.storage.sqlite.upkeep.trimming import ERASE_EVERY
 from hubbub.tools import transfer
 
 NOON = 1_800_000_000.0

@@ -19,7 +19,7 @@ from hubbub.storage.key_value import MAX_KEY_BYTES, MAX_VALUE_BYTES, Changed, It
 from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.sqlite import key_value
 from hubbub.storage.sqlite.broker import SqliteBroker
-from hubbub.storage.sqlite.store import FILE
+from hubbub.storage.sqlite.schema import FILE
 from nats_servers import NatsServers
 
 running: list[NatsServers] = []

@@ -23,7 +23,8 @@ from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import broker as module
 from hubbub.storage.sqlite import queries
 from hubbub.storage.sqlite.broker import READERS, SqliteBroker
-from hubbub.storage.sqlite.store import FILE, VERSION, Store
+from hubbub.storage.sqlite.schema import FILE, VERSION
+from hubbub.storage.sqlite.store import Store
 from hubbub.storage.sqlite.watermark import NAME
 from system_queries import After, Latest, Search
 

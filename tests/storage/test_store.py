@@ -23,10 +23,11 @@ from hubbub.model.entries import Entry, Kind
 from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.room.state import RoomState
 from hubbub.storage.retention import Retention
-from hubbub.storage.sqlite import full_text, queries, trimming
+from hubbub.storage.sqlite import full_text, queries
 from hubbub.storage.sqlite import store as module
-from hubbub.storage.sqlite.schema import SAID
-from hubbub.storage.sqlite.store import FILE, VERSION, Store
+from hubbub.storage.sqlite.schema import FILE, SAID, VERSION
+from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.upkeep import trimming
 from records import draft_of, text_in, topic_of
 from system_queries import After, Around, Latest, Search, Since
 

@@ -14,7 +14,7 @@ from probing import Probe, SetClock
 from hubbub.errors import BrokerError
 from hubbub.storage.sqlite import turns
 from hubbub.storage.sqlite.broker import SqliteBroker
-from hubbub.storage.sqlite.store import FILE
+from hubbub.storage.sqlite.schema import FILE
 from hubbub.storage.sqlite.turns import Beside, Turns
 
 

@@ -14,8 +14,9 @@ from hubbub.errors import SettingsError
 from hubbub.model.entries import Entry, Kind
 from hubbub.storage.sqlite import watermark
 from hubbub.storage.sqlite.archive import Archive
-from hubbub.storage.sqlite.checking import warnings
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.upkeep.checking import warnings
 from hubbub.storage.sqlite.watermark import NAME, Mark
 from records import entry_of
 from system_queries import After

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from hubbub import config
-from hubbub.storage.sqlite import checking
 from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.upkeep import checking
 from hubbub.subcommands.options import Command, Sentence, settings_options
 from hubbub.subcommands.output import log_folder, progress_bar, sized
 

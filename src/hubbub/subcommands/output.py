@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from hubbub.errors import reason
-from hubbub.storage.sqlite.backup import Progress
-from hubbub.storage.sqlite.store import COPY, FILE, Size
+from hubbub.storage.sqlite.schema import COPY, FILE
+from hubbub.storage.sqlite.store import Size
+from hubbub.storage.sqlite.upkeep.backup import Progress
 from hubbub.subcommands.options import Sentence
 
 

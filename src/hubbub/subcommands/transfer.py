@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hubbub import config
-from hubbub.storage.sqlite.backup import back_up
+from hubbub.storage.sqlite.upkeep.backup import back_up
 from hubbub.subcommands.options import WHERE, Command, Sentence, data_option, settings_options
 from hubbub.subcommands.output import counted, progress_bar, sized
 from hubbub.subcommands.transcript import write_transcript

@@ -23,7 +23,8 @@ from hubbub.model.entries import SAID, Entry
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.key_value import Act, Ask, SqliteKeyValue
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Store
 from hubbub.storage.sqlite.turns import Beside
 from hubbub.tools.transfer import Output
 

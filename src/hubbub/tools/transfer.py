@@ -30,7 +30,7 @@ from hubbub.model.conversation import can_have_log, is_conversation
 from hubbub.model.entries import KIND, SAID, Entry, Kind
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import lock
-from hubbub.storage.sqlite.store import COPY, FILE
+from hubbub.storage.sqlite.schema import COPY, FILE
 from hubbub.text.cleaning import clean, clean_exactly, is_plain
 from hubbub.text.names import check_room
 from hubbub.text.tags import clean_tags

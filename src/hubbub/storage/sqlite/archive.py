@@ -14,11 +14,12 @@ from msgspec import structs
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, RoomRenamed, Said
 from hubbub.storage.imported_rooms import ImportedRooms
-from hubbub.storage.sqlite import salvage, schema
+from hubbub.storage.sqlite import schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
 from hubbub.storage.sqlite.schema import INSERT
 from hubbub.storage.sqlite.store import ROOMS_KEPT, Store
+from hubbub.storage.sqlite.upkeep import salvage
 
 PAGE = 2_000  # entries that are read at once
 CACHE = 64 * 1024  # KiB of the file in memory: the ids of a large log are spread over all of it

@@ -31,11 +31,11 @@ from hubbub.storage.key_value import Changed, KeyValueStore
 from hubbub.storage.ports import Committed, Failed
 from hubbub.storage.retention import Retention
 from hubbub.storage.search_scheduler import SearchScheduler
-from hubbub.storage.sqlite import checking
-from hubbub.storage.sqlite.ageing import Ageing, Forgetting
 from hubbub.storage.sqlite.key_value import Act, SqliteKeyValue
 from hubbub.storage.sqlite.store import NotSynced, Store
 from hubbub.storage.sqlite.turns import Turns
+from hubbub.storage.sqlite.upkeep import checking
+from hubbub.storage.sqlite.upkeep.ageing import Ageing, Forgetting
 
 log = logging.getLogger(__name__)
 

@@ -28,9 +28,10 @@ from hubbub.model.room.room_ids import new_room_id
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
-from hubbub.storage.sqlite import full_text, room_state, salvage
+from hubbub.storage.sqlite import full_text, room_state
 from hubbub.storage.sqlite.entry_reader import EntryReader
 from hubbub.storage.sqlite.schema import ROOM_KEYS, SAID, fields, lenient, new_name
+from hubbub.storage.sqlite.upkeep import salvage
 from hubbub.storage.words import Words
 
 PATIENCE = 3.0  # seconds that a query may take

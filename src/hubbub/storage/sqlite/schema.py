@@ -13,6 +13,8 @@ from typing import Any
 from hubbub.model import codec
 from hubbub.model.entries import Entry, Kind, RoomRenamed
 
+FILE = "hubbub.db"
+COPY = "projection"  # folder in the data folder for the copy of a cluster's log
 VERSION = 4
 INDEXED = 3  # the first version with the text index of today
 ROOM_KEYS = 4  # the first version in which rooms have ids

@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, Said
-from hubbub.storage.sqlite import schema, trimming
+from hubbub.storage.sqlite import schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
 from hubbub.storage.sqlite.schema import INSERT
 from hubbub.storage.sqlite.store import ROOMS_KEPT, Store
+from hubbub.storage.sqlite.upkeep import trimming
 
 
 class ReplicaStore(Store):

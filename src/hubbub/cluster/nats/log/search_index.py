@@ -27,7 +27,7 @@ from hubbub.files import write_file_durably
 from hubbub.model.entries import Said
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.sqlite.broker import lock
-from hubbub.storage.sqlite.store import FILE
+from hubbub.storage.sqlite.schema import FILE
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from datetime import datetime
 
 from hubbub.model.codec import body_of, text_of
 from hubbub.model.entries import Entry, ModesChanged, NickChanged, Said
-from hubbub.storage.sqlite import salvage
 from hubbub.storage.sqlite.entry_reader import EntryReader
 from hubbub.storage.sqlite.schema import INDEXED, fields, lenient, mark
+from hubbub.storage.sqlite.upkeep import salvage
 from hubbub.storage.sqlite.watermark import Continuity
 from hubbub.storage.words import search_form, tokens
 

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from hubbub.errors import SettingsError, reason
 from hubbub.files import PRIVATE, make_folder, replace_durably, sync_file, sync_folder, write_file_durably
-from hubbub.storage.sqlite import salvage
 from hubbub.storage.sqlite.queries import sentence
-from hubbub.storage.sqlite.store import FILE, Size, Store
-from hubbub.storage.sqlite.trimming import Trimming
+from hubbub.storage.sqlite.schema import FILE
+from hubbub.storage.sqlite.store import Size, Store
+from hubbub.storage.sqlite.upkeep import salvage
+from hubbub.storage.sqlite.upkeep.trimming import Trimming
 
 BESIDE = ("secret", "tls-cert.pem", "tls-key.pem")  # files beside a log that belong to it
 PAGES = 1024  # pages of the file that are copied at once
