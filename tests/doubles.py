@@ -567,7 +567,9 @@ class FakeAccounts(NoAccounts):
         history: bool | None = None,
         operator: bool | None = None,
     ) -> None:
-        self.asked.append(lambda: done(self.add(account.name, stays=bool(stays))))
+        now = self.known[key_of(account.name)][0]
+        kept = now.history if history is None else history
+        self.asked.append(lambda: done(self.add(account.name, stays=bool(stays), history=kept)))
 
     def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
         def act() -> None:

@@ -938,6 +938,20 @@ def test_a_room_for_people_with_an_account() -> None:
     assert codes(guest) == ["account-required"] and ann.user in room.members
 
 
+def test_private_messages_are_stored_or_not_as_their_owner_says() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    for line, told, stored in (
+        ("/store off", "Your private messages are not stored any more", False),
+        ("/store ON", "Your private messages are stored from now on", True),
+    ):
+        ann.types(line)
+        town.settle()
+        assert ann.sees() == [Notice((told,))] and town.accounts.known["ann"][0].history is stored
+    ann.types("/store maybe")
+    assert codes(ann) == ["argument-invalid"]
+
+
 def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> None:
     town = Town("Bo")
     town.accounts.add("Ann", operator=True)

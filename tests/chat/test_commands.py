@@ -107,7 +107,7 @@ def test_table_has_all_commands() -> None:
     assert set(COMMANDS) == set(
         "help nick who rooms join leave topic msg me re fix delete + - pin unpin pins history search since time quit "
         "op deop founder voice devoice "
-        "kick ban unban mute unmute undo bans invite codes set rename oper register login password account stay "
+        "kick ban unban mute unmute undo bans invite codes set rename oper register login password account stay store "
         "lock unlock hand hands next ask asked ok no poll vote quiet "
         "guests unregister logout link keys mentions notify dnd bell plain ignore unignore".split()
     )

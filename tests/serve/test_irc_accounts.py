@@ -493,6 +493,10 @@ async def test_nickserv_manages_an_account() -> None:
         assert notices(await ann.ask("NS SET"))[0].startswith("Usage: SET ")
         assert notices(await ann.ask("NS TOKEN")) == ["End of TOKEN."]
         assert "NAME" in " ".join(notices(await ann.ask("NS")))
+        assert notices(await ann.ask("NS HELP code")) == [
+            "CODE: make a code that logs in another device",
+            "End of HELP.",
+        ]
         assert notices(await ann.ask("NS FLY")) == ["There is no command FLY. HELP lists the commands."]
         assert await ann.ask("NOTICE NickServ :IDENTIFY x") == []
         assert "your name is Ann" in notices(await ann.ask("NS UNREGISTER Bo"))[0]

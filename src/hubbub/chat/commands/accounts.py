@@ -102,6 +102,15 @@ def _stay(hub: Hub, session: Session, argument: str) -> None:
     change(hub, session, "account", partial(accounts.set, account, stays=stays), lambda account: told)
 
 
+def _store(hub: Hub, session: Session, argument: str) -> None:
+    accounts, account = hub.nicks.accounts, changeable_account(session)
+    if argument.lower() not in ("on", "off"):
+        raise refusals.ARGUMENT_INVALID(synopsis="/store on|off")
+    stores = argument.lower() == "on"
+    told = f"Your private messages are {'stored from now on' if stores else 'not stored any more'}"
+    change(hub, session, "account", partial(accounts.set, account, history=stores), lambda account: told)
+
+
 def _guests(hub: Hub, session: Session, argument: str) -> None:
     if argument.lower() not in ("on", "off"):
         raise refusals.ARGUMENT_INVALID(synopsis="/guests on|off")
@@ -238,6 +247,7 @@ ROWS = (
     SlashCommand("password", "PASSWORD", "Change your password.", _password, GROUP),
     SlashCommand("account", "[end CODE]", "Show your account and your connections, or end one.", _account, GROUP),
     SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
+    SlashCommand("store", "on|off", "Store your private messages, or not.", _store, GROUP),
     SlashCommand("guests", "on|off", "Take private messages from people without an account, or not.", _guests, GROUP),
     SlashCommand("unregister", "PASSWORD [take-back] [yes]", "Close your account for ever.", _unregister, GROUP),
     SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),

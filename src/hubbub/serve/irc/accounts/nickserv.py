@@ -244,7 +244,9 @@ def _unregister(client: IrcClient, words: list[str]) -> None:
 
 
 def _help(client: IrcClient, words: list[str]) -> None:
-    rows = [f"{verb} {row.usage}".strip() + f": {row.help}" for verb, row in COMMANDS.items()]
+    asked = words[0].upper() if words else ""
+    shown = {asked: COMMANDS[asked]} if asked in COMMANDS else COMMANDS
+    rows = [f"{verb} {row.usage}".strip() + f": {row.help}" for verb, row in shown.items()]
     _tell(client, *rows, "End of HELP.")
 
 
@@ -263,5 +265,5 @@ COMMANDS = {
     ),
     "CODE": ServiceCommand(_code, "", "make a code that logs in another device"),
     "UNREGISTER": ServiceCommand(_unregister, "NAME [CODE [TAKE-BACK]]", "close your account for ever", 1, 3),
-    "HELP": ServiceCommand(_help, "", "show this"),
+    "HELP": ServiceCommand(_help, "[COMMAND]", "show this, or one command"),
 }
