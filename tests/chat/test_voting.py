@@ -257,3 +257,14 @@ def test_a_poll_is_only_deleted_like_a_message() -> None:
     messages.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], Which(id=poll.id), lambda refusal: None)
     house.settle()
     assert not state(house).polls and house.broker.of("ops")[-2].kind == Kind.REDACTED
+
+
+def test_polls_of_ignored_people_are_hidden() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, cy, "/ignore Bo")
+    typed(house, bo, "/poll tea? | yes | no")
+    typed(house, al, "/poll cake? | yes | no")
+    assert lines(cy)[1:] == ["*** Al asks: cake? 1) yes 2) no (type /vote and a number) ***"]
+    assert [one.question for one in ballots.listed(cy.session, house.hub.rooms.loaded["ops"])] == ["cake?"]
+    typed(house, cy, "/poll", "/vote 1 2")
+    assert lines(cy) == ["2. cake? 1) yes 0, 2) no 0", "cake? Your vote: yes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.model.entries import Body, Entry, Ephemeral, Joined, Left, Reacted, Said
+from hubbub.model.entries import Body, Entry, Ephemeral, Joined, Left, Polled, Reacted, Said
 from hubbub.model.ignoring import Ignored, hides, shown
 
 GUEST = Ignored("Bob", "~nc@1.nc", "bob", "x-7.")
@@ -24,7 +24,7 @@ def test_owner_of_an_account_is_known_by_it() -> None:
 
 
 def test_only_what_is_said_is_hidden() -> None:
-    for body in (Reacted("m", "👍"), Ephemeral("TAGMSG")):
+    for body in (Reacted("m", "👍"), Ephemeral("TAGMSG"), Polled("tea?", ("yes", "no"))):
         assert hides([GUEST], entry("Bob", "~nc@1.nc", body=body))
     for body in (Joined(), Left()):
         assert not hides([GUEST], entry("Bob", "~nc@1.nc", body=body))

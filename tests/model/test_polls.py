@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from hubbub.model import polls
 from hubbub.model.entries import Body, Edited, Entry, Erased, PollClosed, Polled, Quote, Reacted, Redacted, Said, Voted
@@ -94,6 +95,22 @@ def test_end_of_a_poll_has_its_result() -> None:
     assert told.quote == Quote("Ann", "tea? yes 1, no 0")
     (unknown,) = with_results([end], ())
     assert unknown.quote is None
+
+
+def test_end_of_a_poll_that_is_deleted_later_has_no_result() -> None:
+    state, end = RoomState("ops", [entry(TEA)]), entry(PollClosed("x.1"), "y.1", 2)
+    state.apply(end)
+    (told,) = with_results([end], state.closed_polls)
+    assert told.quote and overlaid(told, entry(Redacted("x.1"), "y.2", 3)) == end
+    state.apply(entry(Redacted("x.1"), "y.2", 3))
+    (told,) = with_results([end], state.closed_polls)
+    assert told.quote is None
+
+
+def test_reaction_to_a_deleted_message_does_not_quote_it() -> None:
+    reaction = entry(Reacted("x.1", "👍"), "y.1", 2)
+    quoting = structs.replace(reaction, quote=Quote("Ann", "secret"))
+    assert overlaid(quoting, entry(Redacted("x.1"), "y.2", 3)) == reaction
 
 
 def test_end_of_a_poll_is_not_forgotten_for_many_votes() -> None:

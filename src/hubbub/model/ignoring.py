@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hubbub.model.entries import Edited, Entry, Ephemeral, Reacted, Said, Unreacted
+from hubbub.model.entries import Edited, Entry, Ephemeral, Polled, Reacted, Said, Unreacted
 from hubbub.text.names import key_of
 
 MOST = 100  # people whom one person ignores
-# Messages and reactions are hidden. Joins, leaves and the actions of operators are not.
-_HIDDEN = (Said, Edited, Reacted, Unreacted, Ephemeral)
+# Messages, polls and reactions are hidden. Joins, leaves and the actions of operators are not.
+_HIDDEN = (Said, Edited, Polled, Reacted, Unreacted, Ephemeral)
 
 
 class Ignored(NamedTuple):

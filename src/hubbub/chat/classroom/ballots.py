@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b32encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hubbub.chat.session import Room, Session, owner
 from hubbub.model import polls
 from hubbub.model.entries import Entry, Polled
 from hubbub.model.events import OpenPoll
+from hubbub.model.ignoring import hides
 
 
 def listed(session: Session, room: Room) -> Sequence[OpenPoll]:
-    """Return the open polls of a room as a session sees them, the oldest first."""
-    return tuple(_listed(session, poll, polled(poll)) for poll in room.state.polls.values())
+    """Return the open polls of a room as a session sees them, the oldest first, without those of ignored people."""
+    return tuple(poll for _, poll in numbered(session, room))
+
+
+def numbered(session: Session, room: Room) -> Iterator[tuple[int, OpenPoll]]:
+    """Yield the same polls with their numbers, which are the same for everybody."""
+    for number, poll in enumerate(room.state.polls.values(), 1):
+        if not hides(session.ignored, poll):
+            yield number, _listed(session, poll, polled(poll))
 
 
 def _listed(session: Session, poll: Entry, body: Polled) -> OpenPoll:

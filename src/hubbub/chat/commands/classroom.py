@@ -80,7 +80,7 @@ _ACTS = {"close": polls.close_poll, "delete": polls.delete_poll}
 
 
 def _open_polls(session: Session, room: Room) -> Iterator[str]:
-    for number, one in enumerate(ballots.listed(session, room), 1):
+    for number, one in ballots.numbered(session, room):
         mine = f" (your vote: {one.answers[one.mine - 1]})" if one.mine else ""
         answers = [f"{place}) {answer}" for place, answer in enumerate(one.answers, 1)]
         yield f"{number}. {question(one.question)} {tally(answers, one.votes)}{mine}"

@@ -70,7 +70,7 @@ def quoted_by(entry: Entry) -> str:
     body = entry.body
     if isinstance(body, _QUOTING):
         return body.target
-    return reply_to(entry.tags) if entry.quote else ""
+    return target_of(body) or reply_to(entry.tags) if entry.quote else ""
 
 
 def _without_text_of(entry: Entry, target: str) -> Entry:

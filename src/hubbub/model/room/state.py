@@ -217,6 +217,8 @@ class RoomState:
 
     def _redacted(self, entry: Entry, body: Redacted) -> bool:
         self.redacted.append(body.target)
+        for poll in [one for one in self.closed_polls if one.id == body.target]:
+            self.closed_polls.remove(poll)
         return self._unpin(body.target) or self._end_poll(body.target)
 
     def _unpin(self, target: str) -> bool:
