@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -534,3 +535,40 @@ def test_plain_output_is_plain_whatever_happens(steps: list[bytes | str | int]) 
             assert desk.written.count(step.encode() + b"\r\n") <= sum(
                 one.encode().endswith(step.encode()) for one in steps if isinstance(one, str)
             )
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [
+        ("x" * 8000, b"\x01\x1bf" * 50),  # ^A and Meta-F
+        ("\u0e01" * 2000, b"\x15\x19" * 150),  # ^U and ^Y
+        (" ", b"\x1b[" + b"1" * 50_000),
+        (" ", b"\0" * 50_000),
+        (" ", b"\x1b[200~\x1b[201~" * 2500),
+        (" ", b"\x02" * 50_000),
+    ],
+)
+def test_keys_that_take_long_count_as_lines(typed: str, keys: bytes) -> None:
+    editor = Editor(16 * 1024)
+    editor.feed(typed.encode())
+    assert editor.next_line() is None
+    editor.feed(keys)
+    times = 0
+    while (signal := editor.next_line()) is not None:
+        assert signal is LineSignal.KEYS
+        times += 1
+    assert times >= 35 and not editor.waiting
+    editor.feed(b"\x05\x15hi\r")  # ^E and ^U
+    assert [one for one in iter(editor.next_line, None) if one is not LineSignal.KEYS] == ["hi"]
+
+
+def test_what_people_type_counts_as_no_line() -> None:
+    editor = Editor(16 * 1024)
+    for key in b"a message as people write it " * 5:
+        editor.feed(bytes([key]))
+        assert editor.next_line() is None
+
+
+@given(st.text(st.sampled_from("aé漢\u0e33\u0301\u200d👩👧🇩🇪\u1100\u1161\uac00\r\n\u0600 ")))
+def test_characters_are_those_that_people_see(text: str) -> None:
+    assert clusters(text) == regex.findall(r"\X", text)

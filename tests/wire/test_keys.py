@@ -9,7 +9,10 @@ LIMIT = 100
 
 
 def read(pieces: list[bytes], escapes: bool = False) -> list[object]:
-    """Return the keys of a stream in these pieces, text joined; `Key.ESCAPE`, which depends on the cuts, on request."""
+    """Return the keys of a stream in these pieces, text joined; `Key.ESCAPE`, which depends on the cuts, on request.
+
+    `Key.NOTHING` depends on them, too.
+    """
     reader = KeyReader(LIMIT)
     keys: list[object] = []
     for piece in pieces:
@@ -17,7 +20,7 @@ def read(pieces: list[bytes], escapes: bool = False) -> list[object]:
         while (key := reader.next_key()) is not None:
             if isinstance(key, str) and keys and isinstance(keys[-1], str):
                 keys[-1] += key
-            elif escapes or key is not Key.ESCAPE:
+            elif key is not Key.NOTHING and (escapes or key is not Key.ESCAPE):
                 keys.append(key)
     return keys
 

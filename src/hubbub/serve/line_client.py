@@ -373,7 +373,7 @@ class LineClient:
         """Return a sentence for each line that was received and not sent, for at most MAX_LINES_TOLD lines."""
         sentences: list[str] = []
         for line in chain(self._early, iter(self._reader.next_line, None)):
-            if len(sentences) == MAX_LINES_TOLD:
+            if len(sentences) == MAX_LINES_TOLD or line is LineSignal.KEYS:
                 return [*sentences, "Not sent: all that followed."]
             if isinstance(line, str) and line.strip():
                 sentences.append(f"Not sent: {beginning(clean(line.strip()))}")
@@ -393,7 +393,7 @@ class LineClient:
                 return
             raise refusals.LINE_TOO_LONG(limit=self._settings.line_limit)
         # A password is not shown.
-        elif self._password is None:
+        elif signal is LineSignal.REPRINT and self._password is None:
             line = clean(self._reader.pending)
             self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
 

@@ -24,6 +24,7 @@ class LineSignal(Enum):
     # R: the peer asks to see `LineReader.pending`
     REPRINT = auto()
     INTERRUPT = auto()  # of an editor: ^C, and nothing was typed
+    KEYS = auto()  # of an editor: so many keys that they cost as much time as a line
 
 
 class LineReader:

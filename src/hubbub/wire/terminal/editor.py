@@ -12,10 +12,15 @@ from typing import NamedTuple
 from hubbub.wire.line.reader import LineSignal
 from hubbub.wire.terminal.completion import Vocabulary, complete
 from hubbub.wire.terminal.history import TypedHistory
-from hubbub.wire.terminal.keys import Key, KeyReader, Paste
+from hubbub.wire.terminal.keys import PARTS, Key, KeyReader, Paste
 from hubbub.wire.terminal.typed_line import TypedLine
 from hubbub.wire.terminal.views import Drawing, PlainView, ScrollView, View, clamped
 
+# Characters that keys may touch until they count as much as a line; a key touches all of its line at most. People who
+# type never reach it more than once in a few seconds.
+WORK = 16 * 1024
+KEY = 16  # characters that stand for the cost of a key on an empty line
+PASTE = 256  # the same for a paste
 CONFIRMED = 10  # lines of a paste above which it is sent only after a question
 START, STOP = "\x1b[?2004h", "\x1b[?2004l"  # of bracketed paste: the terminal marks what is pasted
 BELL = "\a"
@@ -39,6 +44,7 @@ _EDITS: dict[Key, Callable[[TypedLine], object]] = {
     Key.TRANSPOSE: TypedLine.transpose,
     Key.INTERRUPT: lambda line: line.set(""),
     Key.ESCAPE: lambda line: None,
+    Key.NOTHING: lambda line: None,
 }
 _WHEN_EMPTY = {Key.DELETE_OR_END: LineSignal.QUIT, Key.INTERRUPT: LineSignal.INTERRUPT}
 
@@ -76,6 +82,7 @@ class Editor:
         self._history = TypedHistory()
         self._vocabulary = vocabulary
         self._completed = False  # since the last `feed`
+        self._work = 0  # characters that keys have touched since the last LineSignal.KEYS
         self._prompt = Prompt()
         self._pasted = ""  # a long paste with the line around it, while it waits for Enter
         self.plain = plain
@@ -105,11 +112,17 @@ class Editor:
 
     def next_line(self) -> str | LineSignal | None:
         """Return the next line that was sent with Enter, or a signal, or None if more input is needed."""
-        while (key := self._keys.next_key()) is not None:
+        while self._work < WORK:
+            if (key := self._keys.next_key()) is None:
+                return None
+            self._work += KEY * PARTS if key is Key.NOTHING else self._line.length + KEY
+            if isinstance(key, Paste):
+                self._work += PASTE
             done = self._take(key)
             if done is not None:
                 return done
-        return None
+        self._work = 0
+        return LineSignal.KEYS
 
     def take_rest(self) -> str:
         """Return what was typed and not sent, and the input that was not processed; remove both."""

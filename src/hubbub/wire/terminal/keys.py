@@ -17,6 +17,7 @@ from hubbub.text.cleaning import typed
 
 ESC = "\x1b"
 PARAMETERS = 16  # characters of a control sequence that are kept; no key has more
+PARTS = 256  # characters without a meaning after which `KeyReader.next_key` returns
 PASTE_ENDS = "\x1b[201~"
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 
@@ -47,6 +48,7 @@ class Key(Enum):
     CUT_WORD_RIGHT = auto()  # Meta-D
     PUT_BACK = auto()  # Ctrl-Y
     TRANSPOSE = auto()  # Ctrl-T
+    NOTHING = auto()  # PARTS characters that were no keys, or parts of one
 
 
 class Paste(Struct, frozen=True):
@@ -103,7 +105,7 @@ class KeyReader:
     """Cut the bytes of a terminal into keys.
 
     Feed bytes, then take keys until None. The keys do not depend on where the network cut the bytes, but for
-    `Key.ESCAPE`: it is told when the last byte so far is an ESC.
+    `Key.ESCAPE`: it is told when the last byte so far is an ESC. `Key.NOTHING` only ends a call that took long.
 
     Args:
         limit: longest paste, in bytes of UTF-8; also the most bytes of one that are kept.
@@ -157,6 +159,7 @@ class KeyReader:
 
     def next_key(self) -> str | Key | Paste | None:
         """Return the next text without control characters, key or paste; None if more bytes are needed."""
+        parts = 0
         while self._pos < len(self._data):
             if self._state is _Within.PASTE:
                 return self._read_paste()
@@ -170,6 +173,9 @@ class KeyReader:
             key = self._step(char)
             if key is not None:
                 return key
+            parts += 1
+            if parts == PARTS:
+                return Key.NOTHING
         if self._state is _Within.ESCAPE and not self._told:
             self._told = True
             return Key.ESCAPE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hubbub.wire.terminal.width import clusters
 
 
@@ -23,6 +25,11 @@ class TypedLine:
         self.row: list[str] = []  # the characters
         self.cursor = 0  # the index of the character before which it stands
         self.size = 0  # bytes of the text
+
+    @property
+    def length(self) -> int:
+        """The number of characters that one key may touch: those of the line, and those that were cut last."""
+        return len(self.row) + len(self._cut)
 
     @property
     def text(self) -> str:
@@ -79,21 +86,12 @@ class TypedLine:
             is_word: whether a word is letters and digits only; else it is everything but spaces.
 
         """
-        at = self.cursor
-        while at > 0 and not _in_word(self.row[at - 1], is_word):
-            at -= 1
-        while at > 0 and _in_word(self.row[at - 1], is_word):
-            at -= 1
-        return at
+        before = self.row[self.cursor - 1 :: -1] if self.cursor else []
+        return self.cursor - _length(before, is_word)
 
     def word_after(self) -> int:
         """Return the index at which the word after the cursor ends; a word is letters and digits."""
-        at, end = self.cursor, len(self.row)
-        while at < end and not _in_word(self.row[at], True):
-            at += 1
-        while at < end and _in_word(self.row[at], True):
-            at += 1
-        return at
+        return self.cursor + _length(self.row[self.cursor :], True)
 
     def transpose(self) -> None:
         """Exchange the characters around the cursor, at the end of the line the last two, and go on to the next."""
@@ -103,8 +101,11 @@ class TypedLine:
             self.cursor = at + 1
 
 
-def _in_word(char: str, is_word: bool) -> bool:
-    return char[0].isalnum() if is_word else not char.isspace()
+def _length(row: Sequence[str], is_word: bool) -> int:
+    """Return the number of characters up to the end of the first word in a row, which may be read backwards."""
+    inside = [char[0].isalnum() for char in row] if is_word else [not char.isspace() for char in row]
+    start = inside.index(True) if True in inside else len(inside)
+    return inside.index(False, start) if False in inside[start:] else len(inside)
 
 
 def _size(text: str) -> int:
