@@ -12,6 +12,7 @@ from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.chat.pipeline import after_all
 from hubbub.errors import Refused
+from hubbub.model import reactions
 from hubbub.model.entries import Edited, Entry, Kind, Said
 from hubbub.model.events import HistoryShown, Notice, PinnedMessage, ReactionsAdded, Refusal, RoomEntered
 from hubbub.text.bounds import MESSAGE_BYTES
@@ -364,3 +365,16 @@ def test_waiting_notice_of_a_reaction_shows_no_text_that_was_deleted() -> None:
     typed(house, al, "/delete")
     waiting.pop()()
     assert not [one for one in al.sees() if isinstance(one, ReactionsAdded)]
+
+
+def test_reaction_reaches_a_message_in_memory_that_is_not_among_the_newest_or_in_no_batch() -> None:
+    house, (al, bo) = ops("Al", "Bo", history=1)
+    typed(house, al, "tea", "cake")
+    room = house.hub.rooms.loaded["ops"]
+    tea, cake = (one for one in house.broker.of("ops") if one.kind is Kind.MESSAGE)
+    for one in (tea, cake):
+        messages.react(house.hub, bo.session, room, Which(id=one.id), "x", True, lambda refusal: None)
+        house.settle()
+        room.recent_batches.pop(cake.prev, None)
+    (batch,) = [batch for batch in room.recent_batches.values() if any(one.id == tea.id for one in batch.entries)]
+    assert reactions.read(batch.entries[0].tags) == {"x": ["Bo"]} == reactions.read(room.latest[-1].tags)

@@ -5,7 +5,7 @@ They follow from the log, in which each reaction is an entry; only storages that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -30,29 +30,38 @@ def read(tags: str) -> Mapping[str, list[str]]:
 
 def has_room(tags: str, reaction: str) -> bool:
     """Return whether one more reaction of this form can be added."""
-    known = read(tags)
+    return _has_room(read(tags), reaction)
+
+
+def _has_room(known: Mapping[str, list[str]], reaction: str) -> bool:
     return sum(map(len, known.values())) < MOST_NICKS and (reaction in known or len(known) < MOST)
 
 
 def add(tags: str, reaction: str, nick: str) -> str:
     """Return tags with the reaction of a user; each user has each reaction at most once."""
     known = {**read(tags)}
-    others = _others(known, reaction, nick)
-    if len(others) < len(known.get(reaction, ())) or not has_room(tags, reaction):
+    nicks = known.get(reaction, [])
+    if key_of(nick) in _keys(nicks) or not _has_room(known, reaction):
         return tags
-    known[reaction] = [*others, nick]
+    known[reaction] = [*nicks, nick]
     return _write(tags, known)
 
 
 def remove(tags: str, reaction: str, nick: str) -> str:
     """Return tags without the reaction of a user."""
-    known = {**read(tags)}
-    known[reaction] = _others(known, reaction, nick)
+    known, key = {**read(tags)}, key_of(nick)
+    nicks = known.get(reaction, [])
+    if key not in (keys := _keys(nicks)):
+        return tags
+    known[reaction] = [one for one, of_one in zip(nicks, keys, strict=True) if of_one != key]
     return _write(tags, known)
 
 
-def _others(known: Mapping[str, list[str]], reaction: str, nick: str) -> list[str]:
-    return [one for one in known.get(reaction, ()) if key_of(one) != key_of(nick)]
+def _keys(nicks: Sequence[str]) -> Sequence[str]:
+    """Return the keys of nicks; those of a thousand plain ones cost little, because many react to one message."""
+    text = "\n".join(nicks)
+    plain = text.isascii() and text.count("\n") + 1 == len(nicks)
+    return text.lower().split("\n") if plain else [key_of(one) for one in nicks]
 
 
 def _write(tags: str, known: Mapping[str, list[str]]) -> str:

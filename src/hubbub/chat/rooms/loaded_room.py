@@ -227,7 +227,8 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
             if type(body) is Said:
                 self.latest.append(entry)
                 continue
-            poll = self.state.polls.get(target_of(body))
+            target = target_of(body)
+            changed = self.state.polls.get(target) or self._newest(target)
             self.state.apply(entry)
             if host := departed(entry):
                 self.departed.pop(host, None)
@@ -236,22 +237,29 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
                     del self.departed[next(iter(self.departed))]
             if type(body) is Left:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
-            elif target_of(body):
-                self._overlay(entry, poll.seq if poll else 0)
+            elif target:
+                self._overlay(entry, changed)
             if type(body) is PollClosed:
                 batch.entries = with_results(batch.entries, self.state.closed_polls)
         return batch
 
-    def _overlay(self, by: Entry, since: int) -> None:
+    def _newest(self, id: str) -> Entry | None:
+        """Return one of the newest messages by its id."""
+        return next((one for one in reversed(self.latest) if one.id == id), None) if id else None
+
+    def _overlay(self, by: Entry, changed: Entry | None) -> None:
         """Change messages in everything that the room holds in memory, as a later entry says.
 
-        `since` is the number of the first entry that it may change, as far as that is known.
+        `changed` is the message that it changes, if that is at hand.
         """
         shown = (overlaid(one, by) for one in self.latest)
         self.latest = deque((one for one in shown if type(one.body) is Said), self.latest.maxlen)
+        # Many may react to one message, with many batches behind it.
+        if changed and type(by.body) is not Redacted:
+            if batch := self.following(Cursor(changed.prev, 0)):
+                batch.overlay(by)
+            return
         for batch in reversed(self.recent_batches.values()):
-            if batch.end.seq < since:
-                return
             # Only the text of a redacted message may be in several entries.
             if batch.overlay(by) and type(by.body) is not Redacted:
                 return

@@ -1,0 +1,82 @@
+"""Five hundred people in a room, of whom three hundred react to one message within two seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import hubbub
+from doubles import House, Peer
+from hubbub.chat import messages
+from hubbub.chat.messages import Which
+from hubbub.model.entries import Kind
+from hubbub.model.queries import LogPage
+from hubbub.wire.line import encoder as line
+
+MEMBERS, REACTING = 500, 300
+SOURCE = (str(Path(hubbub.__file__).parent), str(Path(__file__).parent.parent / "doubles.py"))
+
+
+def calls(act: Callable[[], object]) -> int:
+    """Return how many calls of hubbub's functions, and of the screens that it writes to, an act takes."""
+    made = 0
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        nonlocal made
+        made += event == "call" and frame.f_code.co_filename.startswith(SOURCE)
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+def test_reactions_of_many_are_few_lines_and_cost_no_more_than_messages() -> None:
+    house = House()
+    people = [house.connect(line.RAW) for _ in range(MEMBERS)]  # type: ignore[arg-type]
+    for number, one in enumerate(people):
+        one.types(f"P{number}")
+    house.settle()
+    author, others = people[0], people[1 : REACTING + 1]
+    author.types("tea?")
+    house.settle()
+    message, room = house.broker.log[-1], house.hub.rooms.loaded["lobby"]
+    # The log of the double is slow, and counts as hubbub's code.
+    house.broker.log = [message]
+    house.broker.read = lambda query, done: done(LogPage([message]))  # type: ignore[method-assign]
+    later: list[Callable[[], None]] = []
+    reactions: set[str] = set()
+    house.hub.later = lambda seconds, call: later.append(call)
+    house.forget()
+
+    def react(peer: Peer) -> None:
+        def refuse(refusal: Exception) -> None:
+            raise refusal
+
+        messages.react(house.hub, peer.session, room, Which(id=message.id), "👍", True, refuse)
+
+    def settled(act: Callable[[Peer], None], people: list[Peer]) -> Callable[[], None]:
+        def run() -> None:
+            for one in people:
+                act(one)
+                house.settle()
+                reactions.update(entry.nick for entry in house.broker.log[1:] if entry.kind is Kind.REACT)
+                del house.broker.log[1:-1]
+
+        return run
+
+    by_reactions = calls(settled(react, others))
+    assert len(reactions) == REACTING
+    seen = [len(one.sees()) for one in people]
+    assert max(seen) == 1 and sum(seen) == REACTING + 1, "their own line, and one for the author of the message"
+    for end in later:  # the pause is over
+        end()
+    assert len(author.sees()) == 1
+    few = others[: REACTING // 10]  # each of them costs the same
+    by_messages = 10 * calls(settled(lambda one: one.types("yes"), few))
+    assert sum(len(one.sees()) for one in people) == len(few) * (MEMBERS - 1)
+    assert by_reactions <= by_messages
