@@ -77,20 +77,24 @@ class Answering(asyncssh.SSHClient):
         return [self.answers.pop(0)] if self.answers else None
 
 
+AS_GUEST: dict[str, Any] = {
+    "client_keys": [],
+    "known_hosts": None,
+    "config": None,
+    "agent_path": None,
+    "username": "ann",
+    "client_factory": lambda: Answering(()),
+}
+
+
 @asynccontextmanager
 async def dialled(
     port: int, name: str = "ann", key: Any = None, answers: Sequence[str] = (), **options: Any
 ) -> AsyncIterator[Any]:
     """Yield a client that is logged in, by a key (or one of several), by answers or without both."""
     keys = key if isinstance(key, list) else [key] if key else []
-    chosen = {
-        "client_keys": keys,
-        "known_hosts": None,
-        "config": None,
-        "agent_path": None,
-        "username": name,
-        "client_factory": lambda: Answering(answers),
-    } | options
+    answering = {"client_keys": keys, "username": name, "client_factory": lambda: Answering(answers)}
+    chosen = AS_GUEST | answering | options
     async with asyncio.timeout(SECONDS):
         client = await asyncssh.connect("127.0.0.1", port, **chosen)
     try:

@@ -15,6 +15,7 @@ from sshing import Relay, Session, dialled, joined, new_key, peers, session, ssh
 
 from hubbub.errors import SettingsError
 from hubbub.serve.connection import STOPPING
+from hubbub.serve.ssh.login_queue import PER_ADDRESS
 from hubbub.serve.ssh.peer import BEGUN, ENVIRONMENT, IDLE_SECONDS, LOGIN_BYTES, LOGIN_SECONDS, SshPeer
 from hubbub.server import App
 from hubbub.text.refusals import NO_SSH
@@ -224,6 +225,40 @@ async def test_names_versions_and_variables_are_cleaned(tmp_path: Path, caplog: 
             await until(lambda: channel.connection)
             assert "\x1b" not in str(dict(channel.environment)) and "LC_ALL" in channel.environment
     assert "\x1b" not in caplog.text and "logged in over ssh (ann, no key, SSH-2.0-AsyncSSH" in caplog.text
+
+
+async def come_and_go(port: int) -> None:
+    async with dialled(port):
+        pass
+
+
+async def test_logins_beyond_those_of_an_address_wait_for_each_other(tmp_path: Path) -> None:
+    async with ssh_house(tmp_path, listen=["ssh:127.0.0.1:0"]) as serving:
+        silent = [await serving.connect() for _ in range(PER_ADDRESS)]
+        for client in silent:
+            await client.skips_to(b"SSH-2.0-hubbub\r\n")
+        more = [await serving.connect() for _ in range(3)]
+        coming = asyncio.create_task(come_and_go(serving.port))
+        await until(lambda: len(peers(serving)) == PER_ADDRESS + 4)
+        assert [peer.login is not None for peer in peers(serving)].count(True) == PER_ADDRESS
+        now = serving.house.shared.clock()
+        assert all(peer.check_deadlines(now + 31, 0) <= 0 for peer in peers(serving) if peer.login is None)
+        for client in more:
+            assert await client.rest() == b""
+        with pytest.raises(asyncssh.Error):
+            await coming
+        silent.pop().close()
+        async with joined(serving.port):
+            pass
+
+
+async def test_packets_without_a_line_count_for_the_rate(tmp_path: Path) -> None:
+    async with ssh_house(tmp_path, burst=2, rate=1) as serving, dialled(serving.port, "root") as client:
+        peer = await one_peer(serving)
+        await session(client)
+        for _ in range(200):
+            client.send_debug("x" * 100)
+        await until(lambda: peer.connection._throttled)
 
 
 # --- the end ------------------------------------------------------------------------------------------------------

@@ -177,6 +177,10 @@ class PacedInput(PeerSocket):
         if wanted is not self._reading:
             self._read(wanted)
 
+    def charge(self, lines: float) -> None:
+        """Count input that cost as much as a number of lines, though the client found fewer items in it."""
+        self._uncharged += lines
+
     @property
     def waiting(self) -> bool:
         """Whether there may be unprocessed input."""

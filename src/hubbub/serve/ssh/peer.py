@@ -20,6 +20,8 @@ log = logging.getLogger("hubbub")
 LOGIN_SECONDS = 120.0  # that a login may take: somebody compares a fingerprint, and types a passphrase
 # Bytes after which a client has begun its key exchange; before that it has `name_timeout` seconds.
 BEGUN = 256
+# Bytes that count as a line for the rate limits: they may be forty packets, which cost as much CPU as a message.
+LINE_BYTES = 2048
 LOGIN_BYTES = 64 * 1024  # that a client may send until it is logged in
 IDLE_SECONDS = 60.0  # for which a connection may have no channel
 CHANNELS = 4
@@ -111,6 +113,7 @@ class SshPeer:
         data, self._data = self._data, b""
         self._has_turn = False
         self._received += len(data)
+        self.connection.charge(len(data) / LINE_BYTES)
         if not data or self._stream is None:
             return
         self._stream.data_received(data, None)
