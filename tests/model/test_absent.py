@@ -7,7 +7,7 @@ import math
 import pytest
 
 from doubles import NOON, House, Peer
-from hubbub.chat.rooms.membership import RETURNING
+from hubbub.chat.rooms.replay import RETURNING
 from hubbub.model.account import host_of
 from hubbub.model.codec import stored
 from hubbub.model.entries import Entry, Joined, Kind, Left

@@ -164,7 +164,7 @@ class Effects:
         elif isinstance(body, RoomRenamed):
             self._rooms.moved(room, entry, body)
         elif isinstance(body, ModesChanged | Joined):
-            self._rooms.review_watchers(room, body)
+            self._rooms.watching.review(room, body)
         elif isinstance(body, Reacted):
             self._reaction_notices.note(room, entry, body)
         elif isinstance(body, Voted):

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from hubbub.chat.classroom import ballots
 from hubbub.chat.classroom.join_codes import INVITED, JoinCodes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
-from hubbub.chat.rooms.loaded_room import CommittedBatch, Cursor
+from hubbub.chat.rooms.loaded_room import CommittedBatch
 from hubbub.chat.rooms.missed import tell_missed
+from hubbub.chat.rooms.replay import replay
 from hubbub.chat.rooms.room_loader import RoomLoader
+from hubbub.chat.rooms.watching import Watching
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.access import HIDDEN, Action, bars, is_known, may
+from hubbub.model.access import Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed, Said
 from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
-from hubbub.model.queries import Latest, LogPage
-from hubbub.model.room.absent import DAY, Absence
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.codes import read_code
 from hubbub.text.names import LOBBY, key_of
-
-RETURNING = 200  # most messages for a member that comes back
 
 
 class Rooms:
@@ -43,9 +41,7 @@ class Rooms:
         self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote)
         self.loaded = self._waking.loaded
         self._visits: dict[Session, set[str]] = {}  # ids of rooms that stay loaded for a session, member or not
-        # Sessions that asked to watch a room that is hidden from them. They begin when it becomes visible: until then a
-        # hidden room must look like one that does not exist yet.
-        self._parked: dict[Session, str] = {}
+        self.watching = Watching(core, self.detach)
 
     # --- operations of a session ------------------------------------------------------------------------------
 
@@ -99,7 +95,7 @@ class Rooms:
         """
         room = names.check_room(clean(name))
         self.check_not_coming(room)
-        self.load(session, room, partial(self._watched, session, after))
+        self.load(session, room, partial(self.watching.begin, session, after))
 
     def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
         """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
@@ -231,7 +227,7 @@ class Rooms:
                 session.user.asking.discard(name)
         for one in [one for one in session.pending if isinstance(one, Operation) and one.kind == "load"]:
             session.end(one)
-        self._parked.pop(session, None)
+        self.watching.withdraw(session)
         self.end_visit(session)
 
     # --- steps of joining and leaving -------------------------------------------------------------------------
@@ -312,42 +308,6 @@ class Rooms:
         self.show(session, room, after)
         session.flush()
 
-    def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
-        if isinstance(room, BrokerError):
-            self._core.refuse(session, refusals.LOG_UNREADABLE(reason=room))
-        elif refused := may(self._core.viewer(session), Action.WATCH, room.state):
-            if refused.code == HIDDEN:
-                self._parked[session] = room.name
-            else:
-                self._core.refuse(session, refused)
-        else:
-            self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
-
-    def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
-        session.watched[room.id] = room
-        session.current = room.id
-        room.add_session(session, session.encoder)
-        self._delivery.start(session, room, cursor)
-
-    def review_watchers(self, room: Room, body: ModesChanged | Joined) -> None:
-        """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
-        if isinstance(body, ModesChanged):
-            self._dismiss(room, room.watchers)
-        self._admit_parked(room)
-
-    def _dismiss(self, room: Room, watchers: Iterable[Session]) -> None:
-        """Remove those of the watchers that may no longer watch the room."""
-        for session in list(watchers):
-            if refused := may(self._core.viewer(session), Action.WATCH, room.state):
-                self.detach(session, room)
-                self._core.refuse(session, refused)
-
-    def _admit_parked(self, room: Room) -> None:
-        for session in [one for one, name in self._parked.items() if name == room.name]:
-            if self._core.may(session, Action.WATCH, room):
-                del self._parked[session]
-                self._let_watch(session, room, room.end)
-
     def joined(self, posting: Posting, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
         """Make the user of a stored join a member of the room, and give all their sessions the room.
 
@@ -372,7 +332,7 @@ class Rooms:
             session.replies.append(_entered(session, room, cursor.seq, first))
             if after is None and self._limits.history:
                 past = [*earlier, *(entry for entry in batch.entries[:index] if type(entry.body) is Said)]
-                self._replay(session, room, past[-self._limits.history :], cursor.seq, left)
+                replay(self._core, session, room, past[-self._limits.history :], cursor.seq, left)
             start = cursor if after is None else room.cursor_at(after)
             session.replies.append(HubStep(DELIVER, (room, start)))
             session.flush()
@@ -457,36 +417,6 @@ class Rooms:
         cursor = room.end if seq is None else room.cursor_at(seq)
         session.replies.append(HubStep(DELIVER, (room, cursor)))
 
-    def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int, left: Absence | None) -> None:
-        """Show a newcomer the newest messages.
-
-        If its client keeps the history and it left the room less than a day ago, show it only the messages that it
-        missed.
-        """
-        now = self._core.clock()
-        if left and session.keeps_history and now - left.at < DAY:
-            missed = [entry for entry in past if entry.seq > left.seq]
-            # If all messages in memory were missed, there may be more of them in the log.
-            if len(missed) == self._limits.history:
-                self._replay_more(session, room, missed, left.seq, upto)
-                return
-            past = missed
-        if past:
-            elsewhere = session.current != room.id
-            session.replies += self._core.pieces(HistoryShown(past, now, folds=True, elsewhere=elsewhere))
-
-    def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
-        """Show the messages after a number, the newest RETURNING of them; those in memory if the log cannot be read."""
-
-        def answer(page: LogPage | BrokerError) -> HistoryShown:
-            known = newest if isinstance(page, BrokerError) else page.entries
-            missed = [entry for entry in known if entry.seq > after]
-            return HistoryShown(missed, self._core.clock(), folds=True, elsewhere=session.current != room.id)
-
-        viewer = self._core.viewer(session)
-        query = Latest(room.name, RETURNING, before=upto + 1, viewer=viewer, room_id=room.id)
-        session.queue(Operation("query", room.name, partial(self._core.read, query), answer))
-
     def left(self, posting: Posting, room: Room, *_: object) -> None:
         """Remove the user of a stored leave from the room."""
         user = owner(author(posting))
@@ -517,7 +447,9 @@ class Rooms:
             unread = session in self._delivery.behind
             self._close(session, room, room.name, kick if unread else None, unseen)
         if user.account:
-            self._dismiss(room, [one for one in room.watchers if one.acts_for and one.acts_for.id == user.account.id])
+            self.watching.dismiss(
+                room, [one for one in room.watchers if one.acts_for and one.acts_for.id == user.account.id]
+            )
         self._core.on_user_changed(user)
 
     def note_masks(self, user: User) -> None:
@@ -566,7 +498,7 @@ class Rooms:
                 self._close(session, room, before)
         for session in [one for member in room.members for one in member.sessions if one.permit.rooms]:
             self.fit(session)
-        self._admit_parked(room)
+        self.watching.admit(room)
 
     def close_if_empty(self, room: Room | None) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
