@@ -12,7 +12,7 @@ from hubbub.chat.users.accounts import Checked
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of
-from hubbub.model.entries import Draft, RoomRenamed, Said
+from hubbub.model.entries import Draft, Polled, RoomRenamed, Said
 from hubbub.text import refusals
 
 
@@ -97,6 +97,17 @@ def test_all_that_somebody_has_said_is_taken_back_and_nothing_else(town: Town) -
     assert len({(entry.room, entry.id) for entry in gone}) == len(gone) == 13
     assert {(entry.nick, entry.host) for entry in gone} == {("Ann", "~user@idann.account")}
     assert len([one for one in ida.sees() if str(one).startswith("Ann - ")]) == 3, "members see it in the lobby"
+
+
+def test_polls_of_a_deleted_account_are_deleted_too(town: Town) -> None:
+    host = town.accounts.known["ann"][0].host
+    town.broker.store([Draft("ops", "Ann", Polled("tea?", ("yes", "no")), "old-2.1", host)])
+    town.broker.store([Draft("ops", "Bo", Polled("cake?", ("yes", "no")), "old-2.2", "~nc@x.nc")])
+    town.hub.taking_back.begin()
+    town.delete()
+    town.run()
+    kinds = [entry.kind for entry in town.broker.of("ops")]
+    assert kinds == ["gone", "poll", "redact"]
 
 
 def test_it_goes_on_after_a_restart_and_with_the_next_account(town: Town) -> None:
