@@ -87,6 +87,17 @@ async def test_nothing_is_kept_for_a_client_that_does_not_complete_a_new_key_exc
                 await ann.skips_to(f"Nora: {number} {LINE}\n".encode())
 
 
+async def test_commands_and_sessions_of_a_client_count_as_its_lines(tmp_path: Path) -> None:
+    async with ssh_house(tmp_path, rate=0.001, burst=5) as serving, dialled(serving.port, "ann") as client:
+        for _ in range(3):
+            async with asyncio.timeout(SECONDS):
+                assert (await client.run("rooms")).exit_status == 0
+        ann = await session(client)
+        ann.send(b"1\n2\n3\n")
+        shared = serving.house.shared
+        await until(lambda: any(one.waiting and one._throttled for one in shared.connections))
+
+
 class FakeChannel:
     """A channel that keeps what is written, as asyncssh does while keys are exchanged."""
 

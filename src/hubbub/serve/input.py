@@ -134,6 +134,10 @@ class PacedInput(PeerSocket):
                 data += piece
         return data
 
+    def share_rate(self, other: PacedInput) -> None:
+        """Count the items together with those of another connection of the same peer."""
+        self._throttle = other._throttle
+
     @property
     def heard_at(self) -> float:
         """The time of the last input, in seconds on the server's clock."""

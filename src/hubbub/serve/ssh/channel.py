@@ -182,6 +182,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         connection = self.connection = ChannelConnection(self._shared, self._client, self._frames, lambda _: None)
         outer = self.peer.connection
         connection.peer, connection.origin = outer.peer, outer.origin
+        connection.share_rate(outer)
         assert self._channel
         self._transport = ChannelTransport(self._channel, self.peer.packets, lambda: self.peer.hold(self))
         connection.connection_made(self._transport)

@@ -93,7 +93,7 @@ class CommandClient:
         self._requests = requests
         self._requester = requester
         self._name = name
-        self._line = line
+        self._left: str | None = line
         self._output = output
         self._connection: Connection
         self._task: asyncio.Task[None] | None = None
@@ -111,9 +111,9 @@ class CommandClient:
     # --- the connection's calls -------------------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Start the command."""
+        """Start the command as soon as the rate limit allows it: it counts as a line."""
         self._connection = connection
-        self._task = asyncio.get_running_loop().create_task(self._run_to_end())
+        connection.process_input()
 
     def feed(self, data: bytes) -> None:
         """Keep the input, up to the longest message and one byte more."""
@@ -121,8 +121,10 @@ class CommandClient:
         if len(self._input) > MESSAGE_BYTES:
             self._input_ended.set()
 
-    def next_item(self) -> None:
-        """Return None: the input is taken whole."""
+    def next_item(self) -> str | None:
+        """Return the command line, once; then None, because the input is taken whole."""
+        line, self._left = self._left, None
+        return line
 
     @property
     def is_idle(self) -> bool:
@@ -133,8 +135,9 @@ class CommandClient:
         """Return True: input is taken at any time."""
         return True
 
-    def handle(self, item: object) -> None:
-        """Do nothing: `next_item` never returns an item."""
+    def handle(self, item: str) -> None:
+        """Run the command line."""
+        self._task = asyncio.get_running_loop().create_task(self._run_to_end(item))
 
     def ended(self) -> bool:
         """Note the end of the input; the command ends by itself."""
@@ -190,9 +193,9 @@ class CommandClient:
 
     # --- running ----------------------------------------------------------------------------------------------------
 
-    async def _run_to_end(self) -> None:
+    async def _run_to_end(self, line: str) -> None:
         try:
-            status, text = await self._run(command_line.parse(self._line)), ""
+            status, text = await self._run(command_line.parse(line)), ""
         except Unusable as error:
             status, text = Status.USAGE, str(error)
         except Refused as refused:
