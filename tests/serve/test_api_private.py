@@ -103,7 +103,7 @@ async def test_guests_and_tokens_for_some_rooms_are_refused() -> None:
 async def test_other_names_lead_to_no_conversation() -> None:
     async with asking() as web:
         secret = await token(web, await registered(web), scopes=SCOPES)
-        for name in ("Ann", "Nemo", "\u0412o", "@", "@@Bo", "%", "a+b", "@a+b", "x" * 1000, "Bo\0", "../rooms"):
+        for name in ("Nemo", "\u0412o", "@", "@@Bo", "%", "a+b", "@a+b", "x" * 1000, "Bo\0", "../rooms"):
             for rest in ("messages", "search?q=tea"):
                 answer = await ask(web, f"{PRIVATE}/{quote(name, safe='')}/{rest}", secret)
                 assert (answer.status, answer.json["code"]) == (400, "no-such-name"), name

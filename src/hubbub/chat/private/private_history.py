@@ -77,15 +77,15 @@ class PrivateHistory:
         return self.between(session.account, name)
 
     def between(self, mine: Account, name: str) -> Conversation:
-        """Return the conversation between an account and the owner of a name, which may begin with @.
+        """Return the conversation between an account and the owner of a name, which may begin with @; notes to oneself.
 
         Raises:
-            Refused: nobody else owns the name.
+            Refused: nobody owns the name.
 
         """
         short, accounts = name.removeprefix("@")[: FOLDED_CHARS + 1], self._core.nicks.accounts
         account = accounts.find(short) or accounts.former(short)
-        if account is None or account.id == mine.id:
+        if account is None:
             raise refusals.NO_SUCH_NAME(name=beginning(clean(short)))
         return Conversation(conversation_of(mine.id, account.id), Parties(mine, account, account.name))
 

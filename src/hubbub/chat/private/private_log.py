@@ -53,7 +53,7 @@ class PrivateLog:
         """
         mine = session.account
         account = self._core.nicks.accounts.find(name) if mine else None
-        if account is None or mine is None or account.id == mine.id or self._core.positions is None:
+        if account is None or mine is None or self._core.positions is None:
             return None
         if not account.is_open(self._core.clock()):
             return None
@@ -128,14 +128,15 @@ class PrivateLog:
                 # The session that has sent a message knows it; a change it is shown unless it gets an answer.
                 knows = type(entry.body) is Said or posting.label
                 self._give(posting.session if knows else None, posting.parties, entry)
-                if type(entry.body) is Said:
+                if type(entry.body) is Said and posting.parties.author.id != posting.parties.recipient.id:
                     self.arrived(posting.parties.recipient, Mention(entry.time, entry.room_id, entry.seq))
 
     def _give(self, knows: Session | None, parties: Parties, entry: Entry) -> None:
         """Give an entry to all sessions of both people, on all nodes, except to the one that knows it."""
         author, recipient = parties.author, parties.recipient
         event = Private(entry.nick, text_of(entry.body), parties.shown(entry), author.id)
-        if sender := self._core.owners.get(author.host):
+        sender = self._core.owners.get(author.host)
+        if sender and author.id != recipient.id:  # a note to oneself comes once
             copy = replace(event, user=recipient.id, to=parties.name)
             give([one for one in sender.sessions if one is not knows], copy)
             if self._remote.homes(sender):
