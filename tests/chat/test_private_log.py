@@ -237,12 +237,12 @@ def test_a_guest_who_still_holds_the_name_and_a_closed_account_are_no_partners()
 def test_notes_to_oneself_are_stored_and_come_once() -> None:
     post = Post("Ann", "Bo")
     ann, too, bo = post.log_in("Ann"), post.log_in("Ann"), post.log_in("Bo")
-    arrived: list[Account] = []
-    post.hub.private_log.arrived = lambda account, place: arrived.append(account)
+    arrived: list[str] = []
+    post.hub.private_log.arrived = lambda account, place: arrived.append(account.id)
     ann.types("/msg Ann milk", "/fix @Ann oat milk", "/history ann", "/search @Ann milk")
     post.settle()
     for peer in (ann, too):
-        assert [one.text for one in peer.sees() if isinstance(one, Private)][0] == "milk" and not arrived
+        assert next(one.text for one in peer.sees() if isinstance(one, Private)) == "milk" and not arrived
     bo.types("/history Ann")
     post.settle()
     assert bo.sees() == [Notice(("There are no messages between you and Ann",))]
