@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
-from hubbub.errors import BrokerError, SettingsError
+from hubbub.errors import BrokerError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
@@ -52,7 +51,7 @@ from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.telnet_client import TelnetClient
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
-from hubbub.storage.host_keys import announce
+from hubbub.ssh_opening import opened_ssh, speaks_ssh
 from hubbub.storage.stored_lists import stored_join_codes, stored_questions
 from hubbub.wire.sniff import Wire
 
@@ -84,25 +83,6 @@ def _wants_tls(settings: Settings) -> bool:
     return fixed or settings.tls == SELF_SIGNED or bool(settings.tls_cert or settings.tls_key or settings.tls_client_ca)
 
 
-def _speaks_ssh(settings: Settings) -> bool:
-    """Return whether ssh clients are served. Raise SettingsError if they should be and cannot."""
-    fixed = any(wire_of(address) is Wire.SSH for address in settings.listen)
-    if settings.ssh == "no" and fixed:
-        raise SettingsError("An address is for ssh clients, but the setting ssh is no.")
-    installed = settings.ssh != "no" and find_spec("asyncssh") is not None
-    if not installed and (fixed or settings.ssh == "yes"):
-        raise SettingsError("For ssh clients, the Python package asyncssh is needed: pip install asyncssh")
-    return installed
-
-
-def _warn_of_another_host_key(before: str) -> None:
-    log.warning(
-        "Another node, or an earlier start, has shown ssh clients another host key (%s): clients warn of an attack "
-        "now. Give all nodes the same one with --ssh-host-key.",
-        before,
-    )
-
-
 def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
     for address, wire in addresses:
         log.info("%s server running on %s%s", what, address, f" ({wire} only)" if wire and what == "Chat" else "")
@@ -112,7 +92,7 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
     """Log how to join, and the page's address as a QR code if the settings ask for it; return that address."""
     clear = settings.plaintext == "yes"
     found = ways.doors(addresses, ways.own_addresses())
-    for line in ways.lines(found, clear, encrypts, settings.host):
+    for line in ways.lines(found, ways.Speaks(clear, encrypts, speaks_ssh(settings)), settings.host):
         log.info("%s", line)
     url = ways.url(found, clear, settings.host)
     if settings.qr and url:
@@ -208,7 +188,7 @@ class App:
             Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
             Wire.TELNET: lambda caller: TelnetClient(self.hub, settings, caller.since),
         }
-        late = (Wire.IRC, Wire.HTTP, Wire.SSH) if _speaks_ssh(settings) else (Wire.IRC, Wire.HTTP)
+        late = (Wire.IRC, Wire.HTTP, Wire.SSH) if speaks_ssh(settings) else (Wire.IRC, Wire.HTTP)
         self._late = {wire: LateWire() for wire in late}
         self.wires |= self._late
         self.certificate: Certificate | None = None
@@ -340,20 +320,10 @@ class App:
             await web.start_metrics(sockets)
             log.info("Metrics are at http://%s/metrics", show(sockets[0].getsockname()))
         if Wire.SSH in self._late:
-            await self._open_ssh()
+            ssh = await opened_ssh(self.hub, self.shared, self.backend.key_values)
+            self.key_file = ssh.key_file
+            self._open(Wire.SSH, ssh.client)
         return web
-
-    async def _open_ssh(self) -> None:
-        await load("hubbub.serve.ssh.wire")
-        from hubbub.serve.ssh import host_keys, wire
-        from hubbub.serve.ssh.key_file import KeyFile
-
-        keys = host_keys.host_keys(self.settings)
-        self.key_file = KeyFile(Path(self.settings.ssh_keys) if self.settings.ssh_keys else None)
-        self._open(Wire.SSH, await wire.opened(self.hub, self.shared, keys, self.key_file))
-        announce(self.backend.key_values, [key.get_fingerprint() for key in keys], _warn_of_another_host_key)
-        for key in keys:
-            log.info("The ssh host key's fingerprint is %s (%s)", key.get_fingerprint(), key.get_algorithm())
 
     def _open(self, wire: Wire, factory: Callable[[Caller], ClientProtocol]) -> None:
         self.wires[wire] = factory

@@ -127,7 +127,7 @@ async def test_server_that_cannot_speak_ssh_does_not_start(
 ) -> None:
     from hubbub.config import Settings
 
-    monkeypatch.setattr("hubbub.server.find_spec", lambda name: found)
+    monkeypatch.setattr("hubbub.ssh_opening.find_spec", lambda name: found)
     with pytest.raises(SettingsError, match=sentence):
         App(asyncio.get_running_loop(), Settings(ephemeral=True, **settings))
 

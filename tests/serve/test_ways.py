@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import ifaddr
 import pytest
 
-from hubbub.serve.ways import doors, lines, own_addresses, url
+from hubbub.serve.ways import Speaks, doors, lines, own_addresses, url
 from hubbub.wire.sniff import Wire
 
 OWN = ["192.168.1.5", "10.9.8.7", "fd00::5"]
@@ -63,7 +63,7 @@ OWN = ["192.168.1.5", "10.9.8.7", "fd00::5"]
     ],
 )
 def test_ways_in_are_told_of_every_address(listening: list[tuple[str, Wire | None]], said: list[str]) -> None:
-    assert list(lines(doors(listening, OWN), True, False)) == said
+    assert list(lines(doors(listening, OWN), Speaks(True, False))) == said
 
 
 def test_machine_without_a_network_is_reached_from_itself() -> None:
@@ -72,12 +72,21 @@ def test_machine_without_a_network_is_reached_from_itself() -> None:
 
 def test_encrypted_ways() -> None:
     found = doors([("0.0.0.0:8888", None)], OWN[:1])
-    assert "  encrypted:     openssl s_client -quiet -connect 192.168.1.5:8888" in list(lines(found, True, True))
-    assert list(lines(found, False, True)) == [
+    assert "  encrypted:     openssl s_client -quiet -connect 192.168.1.5:8888" in list(
+        lines(found, Speaks(True, True))
+    )
+    assert list(lines(found, Speaks(False, True))) == [
         "  encrypted:     openssl s_client -quiet -connect 192.168.1.5:8888",
         "  in a browser:  https://192.168.1.5:8888/",
     ]
     assert url(doors([("0.0.0.0:443", Wire.TLS)], OWN), True, []) == "https://192.168.1.5:443/"
+
+
+def test_way_in_with_ssh_is_told_if_the_server_speaks_it() -> None:
+    found = doors([("0.0.0.0:8888", None)], OWN[:1])
+    assert "  with ssh:      ssh -p 8888 192.168.1.5" in list(lines(found, Speaks(True, False, True)))
+    fixed = doors([("127.0.0.1:2222", Wire.SSH)], [])
+    assert list(lines(fixed, Speaks(True, False, True))) == ["  with ssh:      ssh -p 2222 127.0.0.1"]
 
 
 def test_name_of_the_server_is_told_where_others_reach_it() -> None:

@@ -92,13 +92,20 @@ def url(found: Sequence[Door], clear: bool, names: Sequence[str]) -> str:
     return ""
 
 
-def lines(found: Sequence[Door], clear: bool, encrypts: bool, names: Sequence[str] = ()) -> Iterator[str]:
+class Speaks(NamedTuple):
+    """What the server speaks: unencrypted connections, TLS and ssh."""
+
+    clear: bool
+    encrypts: bool
+    ssh: bool = False
+
+
+def lines(found: Sequence[Door], speaks: Speaks, names: Sequence[str] = ()) -> Iterator[str]:
     """Yield the lines about how to join: one for each kind of client, then the other addresses.
 
     Args:
         found: the addresses to join at.
-        clear: whether unencrypted connections are allowed.
-        encrypts: whether the server serves TLS.
+        speaks: what the server speaks.
         names: the server's names in the settings.
 
     """
@@ -111,13 +118,15 @@ def lines(found: Sequence[Door], clear: bool, encrypts: bool, names: Sequence[st
                 yield door
                 return
 
-    if clear:
+    if speaks.clear:
         yield from (f"  in a terminal: nc {door.host} {door.port}" for door in best(None, Wire.LINE))
-    if encrypts:
+    if speaks.ssh:
+        yield from (f"  with ssh:      ssh -p {door.port} {door.host}" for door in best(Wire.SSH, None))
+    if speaks.encrypts:
         yield from (f"  encrypted:     openssl s_client -quiet -connect {door.target}" for door in best(None, Wire.TLS))
-    if clear:
+    if speaks.clear:
         yield from (f"  by IRC:        /connect {door.host} {door.port}" for door in best(Wire.IRC, None))
-    if page := url(found, clear, names):
+    if page := url(found, speaks.clear, names):
         used.update(door.target for door in best(None, Wire.HTTP, Wire.TLS))
         yield f"  in a browser:  {page}"
     rest = [f"{door.target}{f' ({door.wire} only)' if door.wire else ''}" for door in found if door.target not in used]
