@@ -276,6 +276,8 @@ def test_mentions_that_came_while_the_page_was_closed_are_counted_until_they_are
     for tab in (page, other):
         tab.goto(f"http://127.0.0.1:{server.port}/")
         expect(tab).to_have_title(re.compile(r"^\(2\) "))
+    page.evaluate(AXE.read_text("utf-8"))
+    look(page, "mentions beside the rooms")
     page.locator(".calls").click()
     expect(page.locator(".search li")).to_have_count(2)
     expect(page).not_to_have_title(re.compile(r"\("))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from browser import Enter, said, say
 from playwright.sync_api import Page, expect
+from test_page import AXE, check_rules
 from test_page_accounts import register
 
 from scene import Server
@@ -49,6 +50,8 @@ def test_last_messages_are_read_without_the_server_and_what_is_typed_is_sent_onc
     expect(said(page).first).to_contain_text("number 0")
     say(page, "typed meanwhile")
     expect(page.locator(".waiting")).to_contain_text("will be sent when the connection is back")
+    page.evaluate(AXE.read_text("utf-8"))
+    check_rules(page, "the page without its server")
     page.reload()
     expect(page.locator(".waiting")).to_contain_text("typed meanwhile")
     page.close()

@@ -289,7 +289,7 @@ function House({ chat }) {
 function Header({ chat, room, panel, toggle }) {
   const button = (name, icon, label, narrow, more) => html`<button class=${narrow ? "narrow" : ""} aria-expanded=${panel === name}
     title=${narrow ? label : "Ctrl+K"} onClick=${() => toggle(name)}><${Icon} name=${icon} /> <span class="label">${label}</span>${more}</button>`;
-  const others = chat.total.unread - (room?.unread ?? 0);
+  const others = chat.total.unread + chat.calls.length - (room?.unread ?? 0);
   return html`<header>
     ${button("rooms", "menu", "Rooms", true, others > 0 && html` <b class="count">${others}<span class="hidden"> unread</span></b>`)}
     <div class="title"><h1 dir="auto">${room?.title ?? "No room"}</h1><p class="topic" dir="auto">${room?.topic && linked(room.topic)}</p></div>

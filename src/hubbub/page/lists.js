@@ -9,7 +9,7 @@ const Display = lazy(() => import("./manage.js"), "Display"), Person = lazy(() =
 const Share = lazy(() => import("./manage.js"), "Share"), RoomDialogue = lazy(() => import("./manage.js"), "RoomDialogue");
 const Refused = lazy(() => import("./trouble.js"), "Knock");
 
-const MORE = 30; // other rooms that are listed
+const MORE = 30, PEOPLE = 500; // other rooms, and people, that are listed
 
 const Count = ({ room }) => html`<b class=${room.mentioned ? "count mention" : "count"}>${room.mentioned ? "@ " : ""}${room.unread}<span
   class="hidden"> unread${room.mentioned ? `, ${room.mentioned} for you` : ""}</span></b>`;
@@ -33,8 +33,9 @@ export function Rooms({ chat, close, show }) {
     if (isKey) open(name, key);
     else if (name) open(roomNamed(field.current.value));
   };
-  const others = chat.directory.filter((room) => !chat.rooms.has(room.name));
-  const more = Math.max(0, others.length - MORE) + chat.unlisted;
+  const others = chat.directory.filter((room) => !chat.rooms.has(room.name)), own = chat.directory.length - others.length;
+  // The directory has the largest rooms: of those beyond it, the reader may be in some.
+  const more = Math.max(0, others.length - MORE) + Math.max(0, chat.unlisted && chat.unlisted - (chat.rooms.size - own));
   const button = (room) => html`<li key=${room.name}><button class=${room.name === chat.current ? "current" : ""}
       aria-current=${room.name === chat.current ? "true" : undefined} onClick=${() => open(room.name)}>
       <span dir="auto">${room.title}</span>${room.unread > 0 && html`<${Count} room=${room} />`}</button></li>`;
@@ -79,18 +80,27 @@ export function RoomButtons({ chat, room }) {
 export const Knock = ({ chat, from, open }) => chat.knock?.error && chat.knock.from === from && html`<${Refused} chat=${chat} from=${from} open=${open} />`;
 
 export function People({ chat, room, close }) {
-  const members = room?.isPrivate ? [room.nick, chat.nick] : room?.members ?? [], more = room?.more ?? 0;
-  const sign = (nick) => (room.operators.includes(nick) ? "@" : ""); // an operator, as in nc and IRC
-  const name = (nick) => html`<${Face} nick=${nick} /><span>${sign(nick)}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`;
-  const [whom, choose] = useState("");
-  const write = async (nick) => { await chat.writeTo(nick, room.users.get(nick)); close(true); };
+  const [whom, choose] = useState(""), drawn = useRef({ about: [] }), about = [room, room?.members, room?.operators, room?.nick, chat.nick];
+  // Thousands of names are drawn when they change, and not with each message.
+  if (about.some((one, index) => one !== drawn.current.about[index])) drawn.current = { about, ...namesOf(chat, room, choose, close) };
+  const { rows, count } = drawn.current, people = count + (room?.more ?? 0), more = people - rows.length;
   return html`<aside class="people" aria-label="People in the room">
-    <h2>People (${(members.length + more).toLocaleString()})</h2>
-    <ul>${[...members].sort((a, b) => a.localeCompare(b)).map((nick) => html`<li key=${nick}>${nick === chat.nick || room.isPrivate
-      ? html`<span class=${hue(nick)}>${name(nick)}</span>`
-      : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`} onClick=${() => write(nick)}>${name(nick)}</button>
-        <button class="acts-on" aria-label=${`What to do with ${nick}`} title=${`What to do with ${nick}`} onClick=${() => choose(nick)}><${Icon} name="more" /></button>`}</li>`)}
-      ${more > 0 && html`<li class="more" key=" more">and ${more.toLocaleString()} more</li>`}</ul>
+    <h2>People (${people.toLocaleString()})</h2>
+    <ul>${rows}${more > 0 && html`<li class="more" key=" more">and ${more.toLocaleString()} more</li>`}</ul>
     ${whom && html`<${Person} chat=${chat} room=${room} nick=${whom} close=${() => choose("")} />`}
   </aside>`;
+}
+
+const byName = new Intl.Collator().compare;
+
+// The rows of the first people of a room, and how many are known.
+function namesOf(chat, room, choose, close) {
+  const members = room?.isPrivate ? [room.nick, chat.nick] : room?.members ?? [], operators = new Set(room?.operators);
+  const name = (nick) => html`<${Face} nick=${nick} /><span>${operators.has(nick) ? "@" : ""}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`; // @ as in nc and IRC
+  const write = async (nick) => { await chat.writeTo(nick, room.users.get(nick)); close(true); };
+  const rows = [...members].sort(byName).slice(0, PEOPLE).map((nick) => html`<li key=${nick}>${nick === chat.nick || room.isPrivate
+    ? html`<span class=${hue(nick)}>${name(nick)}</span>`
+    : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`} onClick=${() => write(nick)}>${name(nick)}</button>
+      <button class="acts-on" aria-label=${`What to do with ${nick}`} title=${`What to do with ${nick}`} onClick=${() => choose(nick)}><${Icon} name="more" /></button>`}</li>`);
+  return { rows, count: members.length };
 }
