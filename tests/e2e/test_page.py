@@ -728,6 +728,6 @@ def test_door_tells_that_there_is_no_connection(serve: Callable[..., Server], do
     server.kill()
     page.fill("#name", "Ada")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("There is no connection")
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer.")
     serve(port=port)
     expect(page.locator("#write")).to_be_enabled()

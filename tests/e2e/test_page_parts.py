@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from browser import Enter, go_in, said, say
-from playwright.sync_api import Response, expect
+from playwright.sync_api import Response, Route, expect
 
 from scene import Server
 
@@ -72,3 +72,18 @@ def test_parts_are_there_when_the_connection_is_lost_after_a_message(server: Ser
     expect(page.get_by_role("button", name="Copy text")).to_be_visible()
     page.keyboard.press("Escape")
     expect(said(page)).to_be_focused()
+
+
+def test_what_is_typed_while_a_conversation_opens_is_not_said_in_the_room(server: Server, enter: Enter) -> None:
+    bob, page = server.join("Bob"), enter(server)
+    held: list[Route] = []
+    page.route(re.compile("/page/talks.js"), lambda route: held.append(route))
+    page.get_by_role("button", name="Bob", exact=True).click()
+    expect(page.locator("#write")).to_be_disabled()
+    page.keyboard.type("just for you")
+    page.keyboard.press("Enter")
+    held[0].abort()
+    expect(page.locator(".flash")).to_contain_text("This part of the page did not arrive.")
+    expect(page.locator("h1")).to_have_text("lobby")
+    expect(page.locator("#write")).to_be_enabled()
+    assert b"just for you" not in bob.barrier()

@@ -63,7 +63,7 @@ export class Chat {
       message: (message) => this.hear(message),
       quiet: () => this.refresh(),
       lost: () => this.lost(),
-      refused: (why) => { this.error = why || this.error; this.changed(); },
+      refused: (why) => { this.error = why && `${why}${this.rooms.size ? "" : " Trying again…"}`; this.changed(); },
       replaced: () => { this.lost(); this.error = "This chat continues in another tab or window."; this.changed(); },
     });
   }
@@ -357,9 +357,10 @@ export class Chat {
   }
 
   // Go to an entry that may be far back, in a room that may not be joined. `top`: to the place before a reload.
-  async jump(...place) {
+  async jump(name, seq, top = false) {
+    if (!top && this.rooms.has(name)) this.show(name);
     const part = await distant().catch(() => this.trouble(FAILED));
-    return part?.jump(this, ...place);
+    return part?.jump(this, name, seq, top);
   }
 
   newest(room) {
@@ -408,7 +409,7 @@ export class Chat {
     if (name === "quit") return this.quit(line);
     if (name === "join" && to) return this.open(roomNamed(to), text);
     if (name === "msg" && text && !isSecret(line)) {
-      this.writeTo(to).then((there) => { if (there) this.sending.add(this.current, text); });
+      this.writeTo(to).then((talk) => { if (talk) this.sending.add(talk, text); else this.note([`Not sent to ${to}: ${text}`], true); });
       return;
     }
     this.listed = name; // who and rooms are asked for unseen, too
@@ -435,11 +436,16 @@ export class Chat {
     return null;
   }
 
-  // Show the conversation with somebody; return whether that is possible. `user`: the id of that user, if it is known.
+  // Show the conversation with somebody; return its name, "" if that is not possible. `user`: the id of that user, if it is known.
   async writeTo(nick, user = "") {
+    const before = this.current;
+    if (this.talks === NONE) this.show(""); // what is typed meanwhile must not be said in the room
     const talks = await this.privately();
-    if (talks) this.show(talks.with(nick, user || talks.idOf(nick)).name);
-    return Boolean(talks);
+    const name = talks ? talks.with(nick, user || talks.idOf(nick)).name : "";
+    if (name) this.show(name);
+    else this.current ||= before;
+    this.changed();
+    return name;
   }
 
   // Take what the server tells. What is private waits for its part of the page, in its order.

@@ -5,7 +5,7 @@ const MOST_AT_ONCE = 200; // entries fetched at once
 const FOLLOWING = 5; // pages fetched behind a place that one goes to
 
 // Go to an entry of a room or a private conversation; see Chat.jump.
-export async function jump(chat, name, seq, top = false) {
+export async function jump(chat, name, seq, top) {
   const talk = chat.talks.get(name);
   chat.aim = talk || chat.rooms.get(name)?.joined ? null : { room: name, seq, top };
   if (!top) chat.open(name);

@@ -1,10 +1,13 @@
 // The field in which the reader writes.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { isSecret } from "./account.js";
-import { Offers, useCommands } from "./commands.js";
+import { later, lazy } from "./lazy.js";
 import { cut, folded } from "./text.js";
 
 const HIGHEST = 200; // pixels of the field; in a low window a third of that
+
+const commands = later(() => import("./commands.js")), Offers = lazy(() => import("./commands.js"), "Offers");
+const PART = /^\/([^\s/]*)$/; // of a command
 
 // A key that is part of the composition of a character belongs to the input method. Safari says so by the code alone.
 export const composes = (event) => event.isComposing || event.keyCode === 229;
@@ -145,10 +148,14 @@ class Field {
 
 export function Writer({ chat, room }) {
   const node = useRef(null), made = useRef(null);
-  const [typed, type] = useState("");
+  const [typed, type] = useState(""), [offered, offer] = useState({});
+  const part = PART.exec(typed)?.[1].toLowerCase();
+  useEffect(() => {
+    if (part !== undefined) commands().then(({ matching }) => matching(chat, part)).then((found) => offer({ part, found }), () => {});
+  }, [part]);
   made.current ??= new Field(chat);
   made.current.changed = type;
-  made.current.offers = useCommands(chat, typed);
+  made.current.offers = offered.part === part && part !== undefined ? offered.found : [];
   const field = made.current, title = room?.title ?? "…", about = room?.about;
   const wants = about?.edit ? "Correct your message" : about ? `Reply to ${about.nick}` : `Message to ${title}`;
   useEffect(() => {
@@ -162,7 +169,7 @@ export function Writer({ chat, room }) {
   }, []);
   return html`${about && html`<${About} about=${about} end=${() => chat.acts.end(room)} />`}
     <form class="writer" onSubmit=${(event) => { event.preventDefault(); field.say(); }}>
-    <${Offers} found=${field.offers} choose=${(name) => field.choose(name)} />
+    ${field.offers.length > 0 && html`<${Offers} chat=${chat} found=${field.offers} choose=${(name) => field.choose(name)} />`}
     <label for="write" class="hidden">${wants}</label>
     <textarea id="write" ref=${node} rows="1" dir="auto" placeholder=${wants} aria-describedby=${about ? "about" : undefined} enterkeyhint="send" disabled=${!room}
       onKeyDown=${(event) => field.press(event, room)} onInput=${() => field.keep()}></textarea>
