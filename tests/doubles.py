@@ -213,7 +213,8 @@ class FakeBroker:
                 return LogPage(said[: query.limit], len(said) > query.limit)
             case Latest() | Search():
                 words = query.words.split() if isinstance(query, Search) else []
-                said = [entry for entry in (log if query.room else ()) if entry.kind in SAID]
+                every = isinstance(query, Latest) and query.every
+                said = [entry for entry in (log if query.room else ()) if every or entry.kind in SAID]
                 said = [entry for entry in said if all(word in text_in(entry) for word in words)]
                 return LogPage(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
 

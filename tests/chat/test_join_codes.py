@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 from test_classroom import told
 
 from doubles import House, Peer
 from hubbub.chat.classroom import join_codes
 from hubbub.chat.classroom.join_codes import JoinCode
 from hubbub.chat.commands import classroom as classes
-from hubbub.errors import Refused
+from hubbub.errors import BrokerError, Refused
 from hubbub.model.events import ClassShown, OpenCode
 from hubbub.model.throttle import Throttle
 from hubbub.text import refusals
@@ -159,6 +160,31 @@ def test_code_is_for_its_own_room_even_if_that_is_renamed() -> None:
     typed(house, bo, "/join art", "/set key paint")
     cy = newcomer(house, "Cy", f"/join art {made}", f"/join {made}")
     assert told(cy)[0] == "bad-key" and [room.name for room in cy.user.rooms.values()] == ["lobby", "dev"]
+
+
+def test_code_is_for_its_own_room_even_if_that_was_renamed_and_is_empty() -> None:
+    house, (al,) = ops("Al")
+    opens = code(house, al)
+    typed(house, al, "/rename dev", "/leave")
+    assert not house.hub.rooms.loaded.by_id.get(house.hub.rooms.codes.of(opens.replace("-", ""))[0].room)
+    bo = newcomer(house, "Bo", f"/join {opens}")
+    assert bo.session.current_name == "dev"
+
+
+def test_code_for_an_empty_room_opens_nothing_for_who_has_left_or_is_in_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house, (al,) = ops("Al")
+    opens = code(house, al)
+    typed(house, al, "/leave")
+    waiting: list[Callable[[object], None]] = []
+    monkeypatch.setattr(house.hub, "read", lambda query, done: waiting.append(done))
+    peers = [newcomer(house, name, f"/join {opens}") for name in ("Bo", "Cy")]
+    house.hub.depart(peers[0].session)
+    monkeypatch.setattr(house.hub.rooms, "_limits", replace(house.hub.limits, max_rooms=1))
+    for done in waiting:
+        done(BrokerError("the disk is full"))
+    assert told(peers[1]) == ["too-many-rooms"] and "ops" not in house.hub.rooms.loaded
 
 
 def test_guesses_are_limited_for_each_person_and_for_all() -> None:

@@ -20,7 +20,9 @@ from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed, Said
 from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
+from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.room_ids import RoomRef
+from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.codes import read_code
@@ -76,8 +78,22 @@ class Rooms:
     def join_by_code(self, session: Session, typed: str) -> None:
         """Make the session's user a member of the room that a code is for. Raises Refused like `join`."""
         code = self.codes.find(session, typed)
-        room = self.loaded.by_id.get(code.room)
-        self.join(session, room.name if room else code.name, key=typed)
+        if room := self.loaded.by_id.get(code.room):
+            self.join(session, room.name, key=typed)
+            return
+        operation = session.begin("code")
+
+        def read(page: LogPage | BrokerError) -> None:
+            """Join the room under the name that it has now; without an entry, under the one that it had."""
+            known = page.entries if isinstance(page, LogPage) else ()
+            try:
+                if not session.closed:
+                    self.join(session, known[0].room if known else code.name, key=typed)
+            except Refused as refusal:
+                self._core.refuse(session, refusal)
+            session.end(operation)
+
+        self._core.read(Latest(code.name, 1, every=True, viewer=SYSTEM, room_id=code.room), read)
 
     def enter_first(self, session: Session) -> None:
         """Let a session that is in no room join the lobby, or the first of the rooms that its login is for."""
