@@ -580,9 +580,14 @@ async def test_a_client_with_a_token_for_some_rooms_is_held_to_it() -> None:
             "PRIVMSG #lobby :hi",
             "PRIVMSG Bo :hi",
             "NAMES #new",
+            "AWAY :hi",
+            "SETNAME hi",
+            "MODE Ann +B",
         ):
             answer = await bot.ask(line)
             assert not {"JOIN", "PRIVMSG"} & set(verbs(answer)), line
+        user = house.hub.nicks.find("Ann")
+        assert user and (user.away, user.real, user.modes) == ("", "Ida", frozenset())
         answer = await bot.ask("WHOIS Ann", "LIST")
         assert not any("lobby" in word for one in answer for word in one.params), answer
         assert [one for one in await bo.sync() if one.verb == "PRIVMSG"] == []

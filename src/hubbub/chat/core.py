@@ -23,7 +23,7 @@ from hubbub.chat.users.nicks import Nicks
 from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
-from hubbub.model.access import Action, may
+from hubbub.model.access import Action, may, may_describe
 from hubbub.model.account import Account
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
@@ -210,6 +210,11 @@ class Core:
     def reason(self, session: Session, room: Room | None, text: str) -> str:
         """Return the reason that a session gives for an action in a room; "" if it may not speak there."""
         return reason_of(text) if room and self.may(session, Action.SIGNAL, room) else ""
+
+    def check_describe(self, session: Session) -> None:
+        """Raise Refused unless a session may change what others see of its user besides the name."""
+        if refused := may_describe(self.viewer(session)):
+            raise refused
 
     def speak(self, viewer: Viewer, room: Room) -> None:
         """Raise Refused unless a viewer may speak in a room; otherwise count the message for slow mode."""

@@ -135,6 +135,11 @@ def may_message(viewer: Viewer) -> Refused | None:
         return refusals.ACCOUNT_REQUIRED()
     if viewer.only:
         return refusals.TOKEN_ROOM(room="private messages")
+    return may_describe(viewer)
+
+
+def may_describe(viewer: Viewer) -> Refused | None:
+    """Return None if a user may change their away message, their real name and their modes, else the refusal."""
     return None if "say" in viewer.scopes else refusals.TOKEN_SCOPE(scope="say")
 
 

@@ -204,6 +204,7 @@ def away(client: IrcClient, params: list[str]) -> None:
         return
     user = client.user
     assert user is not None
+    client.hub.check_describe(client.session)
     changed = user.away != text
     user.away = text
     client.hub.touch(client.session)
@@ -234,6 +235,7 @@ def setname(client: IrcClient, params: list[str]) -> None:
         return
     user = client.user
     assert user is not None
+    client.hub.check_describe(client.session)
     user.real = real
     client.hub.touch(client.session)
     if "setname" in client.caps:
