@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 from asking import Answer, Talker, Web, asking
 from test_api_accounts import outcome, registered, token
 
+from hubbub.model.account import SshKey
 from hubbub.serve.web import account_pages
+from hubbub.serve.web.credentials import outcome_of
 
 SECRET = "open sesame"
 
@@ -219,6 +222,25 @@ async def test_an_owner_closes_the_account_with_the_password() -> None:
         await ann.closed()
         assert web.house.accounts.find("Ann").deleted
         assert (await post(web, "login", name="Ann", secret=SECRET)).json["code"] == "wrong-password"
+
+
+async def test_an_owner_lists_and_removes_ssh_keys() -> None:
+    async with asking() as web:
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        assert (await get(web, "keys")).status == (await post(web, "keys/end", ids=["x"])).status == 401
+        assert (await get(web, "keys", value)).json == {"keys": []}
+        accounts = web.house.accounts
+        for one in ("SHA256:a", "SHA256:b"):
+            key = SshKey(fingerprint=one, kind="ssh-ed25519")
+            await outcome_of(partial(accounts.add_ssh_key, accounts.find("Ann"), key))
+        listed = (await get(web, "keys", value)).json["keys"]
+        assert [(key["id"], key["kind"]) for key in listed] == [
+            ("SHA256:a", "ssh-ed25519"),
+            ("SHA256:b", "ssh-ed25519"),
+        ]
+        left = (await post(web, "keys/end", value, ids=["SHA256:a"])).json["keys"]
+        assert [key["id"] for key in left] == ["SHA256:b"]
+        assert (await post(web, "keys/end", value, ids=["SHA256:x"])).json["code"] == "bad-value"
 
 
 async def test_an_owner_makes_lists_and_ends_tokens() -> None:

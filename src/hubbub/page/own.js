@@ -1,10 +1,11 @@
 // The dialogue of the reader's account: what is logged in by it, and how a guest's name becomes one.
 import { Invitation, Secret } from "./credentials.js";
 import { Device } from "./devices.js";
+import { Keys } from "./keys.js";
 import { Tokens } from "./tokens.js";
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 
-const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client" };
+const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client", ssh: "ssh" };
 
 export function Own({ chat, close }) {
   const node = useRef(null), { account } = chat, isOwner = account.name && !account.busy;
@@ -58,6 +59,7 @@ function Sessions({ chat }) {
     <p><button onClick=${() => account.logOut()}>Log out here</button></p>
     <${Device} chat=${chat} />
     <${Tokens} account=${account} />
+    <${Keys} account=${account} />
     <${Closing} account=${account} />`;
 }
 

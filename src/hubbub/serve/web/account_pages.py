@@ -72,6 +72,8 @@ class AccountPages:
             "/api/sessions/end": {"POST": self._end_sessions},
             "/api/tokens": {"GET": self._tokens_list, "POST": self._make_token},
             "/api/tokens/end": {"POST": self._end_tokens},
+            "/api/keys": {"GET": self._keys},
+            "/api/keys/end": {"POST": self._end_keys},
             "/api/link": {"POST": self._link},
             "/api/qr": {"POST": self._qr},
             "/api/door": {"GET": self._door},
@@ -306,6 +308,17 @@ class AccountPages:
         ]
         return answer(wire.AccountTokens(listed, made))
 
+    # --- ssh keys -------------------------------------------------------------------------------------------------
+
+    async def _keys(self, call: Call) -> web.Response:
+        return _list_keys(await self._changeable(call))
+
+    async def _end_keys(self, call: Call) -> web.Response:
+        account = await self._changeable(call)
+        for fingerprint in (await self._body(call, wire.Endings)).ids:
+            account = await outcome_of(partial(self._accounts.remove_ssh_key, account, fingerprint))
+        return _list_keys(account)
+
     # --- codes for other devices ----------------------------------------------------------------------------------
 
     async def _link(self, call: Call) -> web.Response:
@@ -330,3 +343,7 @@ class AccountPages:
 
     async def _commands(self, call: Call) -> web.Response:
         return answer(door.commands())
+
+
+def _list_keys(account: Account) -> web.Response:
+    return answer(wire.AccountKeys([wire.ListedKey(key.fingerprint, key.kind, key.added) for key in account.ssh_keys]))

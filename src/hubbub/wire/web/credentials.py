@@ -112,6 +112,20 @@ class AccountTokens(Struct):
     made: str = ""
 
 
+class ListedKey(Struct):
+    """An ssh key in a list: its fingerprint, its algorithm and the time at which it was added, in epoch seconds."""
+
+    id: str
+    kind: str
+    added: float
+
+
+class AccountKeys(Struct):
+    """The ssh keys of an account."""
+
+    keys: list[ListedKey]
+
+
 class AccountInfo(Struct):
     """The account of a request, "" for none, and the server's rules for newcomers."""
 
