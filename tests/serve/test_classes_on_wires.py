@@ -167,6 +167,19 @@ async def test_a_poll_in_a_browser() -> None:
 
 
 @virtual_time
+async def test_words_of_a_class_are_irc_commands_too() -> None:
+    async with irc_house() as house:
+        tess, bo = await house.irc("Tess", join="#class"), await house.irc("Bo", join="#class")
+        await tess.ask("POLL #class :tea? | yes | no")
+        assert told(await bo.ask("VOTE #class 2"), "NOTICE")[-1].params[-1] == "tea? Your vote: no"
+        assert told(await bo.ask("vote yes"), "NOTICE")[-1].params[-1] == "tea? Your vote: yes"
+        assert [one.verb for one in await bo.ask("VOTE #art 1")] == ["442"]
+        assert told(await bo.ask("NEXT #class"), "482")
+        (_, help, _) = await bo.ask("HELP VOTE")
+        assert help.params[-1].startswith("VOTE [#channel] N [POLL]: Choose answer N")
+
+
+@virtual_time
 async def test_a_code_is_a_key_on_every_wire() -> None:
     async with irc_house() as house:
         tess = await house.irc("Tess", join="#class")

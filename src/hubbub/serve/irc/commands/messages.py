@@ -145,6 +145,21 @@ def _ran(client: IrcClient, room: Room, text: str) -> bool:
     return True
 
 
+def in_channel(name: str) -> Callable[[IrcClient, list[str]], None]:
+    """Return the function of an IRC command that is the slash command of this name, in a channel."""
+
+    def run(client: IrcClient, params: list[str]) -> None:
+        hub, session, words = client.hub, client.session, params
+        if params and params[0].startswith("#"):
+            hub.rooms.focus(session, hub.rooms.of(session, params[0]).id)
+            words = params[1:]
+        slash.run(hub, session, f"/{name} {' '.join(words)}")
+
+    command = slash.COMMANDS[name]
+    run.__doc__ = f"{name.upper()} [#channel] {command.usage}: {command.help}"
+    return run
+
+
 def _react(client: IrcClient, room: Room | Conversation, tags: str, label: str, otherwise: Callable[[], None]) -> bool:
     """Store a reaction, if the tags of a TAGMSG are one to a message of the room; return whether they are one.
 

@@ -214,3 +214,6 @@ COMMANDS: dict[str, IrcCommand] = {
     "SEARCH": IrcCommand(searching.search, 1),
     "BATCH": IrcCommand(history.stray_batch),
 }
+# INVITE is older than the command of that name.
+_OF_CLASSES = messages.COMMANDS_IN_CHANNELS - {"invite"}
+COMMANDS |= {name.upper(): IrcCommand(messages.in_channel(name)) for name in sorted(_OF_CLASSES)}
