@@ -312,6 +312,29 @@ async def test_login_that_is_not_begun_or_not_completed_ends(tmp_path: Path) -> 
         assert b"The login took too long" in await client.rest()
 
 
+async def test_connection_with_an_unused_channel_ends(tmp_path: Path) -> None:
+    async with ssh_house(tmp_path) as serving, dialled(serving.port) as client:
+        peer, clock = await one_peer(serving), serving.house.shared.clock
+        channel = peer.new_channel()
+        assert channel and 0 < peer.check_deadlines(clock(), 0) <= IDLE_SECONDS
+        assert peer.check_deadlines(clock() + IDLE_SECONDS, 0) <= 0
+        async with asyncio.timeout(SECONDS):
+            await client.wait_closed()
+
+
+async def test_channel_whose_end_the_client_does_not_confirm_keeps_no_connection(tmp_path: Path) -> None:
+    async with ssh_house(tmp_path) as serving, dialled(serving.port) as client:
+        peer, clock = await one_peer(serving), serving.house.shared.clock
+        one = await session(client)
+        one.send(b"/time\n")
+        await one.skips_to(b" ***\n")
+        (channel,) = peer.channels
+        assert channel.connection
+        client._transport.pause_reading()
+        channel.connection.abort()
+        assert channel in peer.channels and 0 < peer.check_deadlines(clock(), 0) <= IDLE_SECONDS
+
+
 async def test_connection_without_a_channel_ends(tmp_path: Path) -> None:
     async with ssh_house(tmp_path) as serving, dialled(serving.port) as client:
         peer, clock = await one_peer(serving), serving.house.shared.clock

@@ -162,9 +162,12 @@ async def test_suspended_account_is_out_and_its_key_opens_nothing(tmp_path: Path
     async with ssh_house(tmp_path) as serving:
         async with joined(serving.port, "ann", key) as ann:
             await says(ann, b"/register", b"*** You are logged in as ann ***")
+            (peer,) = peers(serving)
+            unused = peer.new_channel()
             await answer(serving.house.accounts.suspend, account_of(serving, "ann"))
+            assert unused and not unused.shell_requested() and not unused.exec_requested("rooms")
             assert b"closed" in await ann.rest()
-        await until(lambda: not peers(serving))
+            await until(lambda: not peers(serving))
         with pytest.raises(asyncssh.Error, match="closed"):
             async with dialled(serving.port, "ann", key) as client:
                 await session(client)

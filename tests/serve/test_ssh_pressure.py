@@ -88,14 +88,17 @@ async def test_nothing_is_kept_for_a_client_that_does_not_complete_a_new_key_exc
 
 
 async def test_commands_and_sessions_of_a_client_count_as_its_lines(tmp_path: Path) -> None:
-    async with ssh_house(tmp_path, rate=0.001, burst=5) as serving, dialled(serving.port, "ann") as client:
-        for _ in range(3):
+    async with ssh_house(tmp_path, rate=0.001, burst=100) as serving, dialled(serving.port, "ann") as client:
+        (peer,) = peers(serving)
+        throttle = peer.connection._throttle
+        before = throttle.tokens
+        for _ in range(5):
             async with asyncio.timeout(SECONDS):
                 assert (await client.run("rooms")).exit_status == 0
-        ann = await session(client)
-        ann.send(b"1\n2\n3\n")
-        shared = serving.house.shared
-        await until(lambda: any(one.waiting and one._throttled for one in shared.connections))
+        assert throttle.tokens <= before - 5
+        await session(client)
+        one = channel_of(serving).connection
+        assert one and one._throttle is throttle
 
 
 class FakeChannel:

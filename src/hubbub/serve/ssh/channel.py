@@ -13,6 +13,7 @@ import asyncssh
 from msgspec import Struct
 
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.peer_socket import ConnectionState
 from hubbub.serve.ssh.channel_connection import ChannelConnection
 from hubbub.serve.ssh.frames import FrameClock
 from hubbub.serve.ssh.identity import SshIdentity
@@ -66,6 +67,11 @@ class ChannelOwner(Protocol):
         """Whether the peer does not read."""
         ...
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is begun for the peer: the server is stopping, or the login is void."""
+        ...
+
     def hold(self, channel: SshChannel) -> None:
         """Let a channel write no more until a packet is written."""
         ...
@@ -110,6 +116,11 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self._blocked: set[str] = set()
 
     # --- for the client -------------------------------------------------------------------------------------------
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the session has begun and has not ended; the peer may keep a channel open that has none."""
+        return self.connection is not None and self.connection.state is ConnectionState.OPEN
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -160,12 +171,12 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
                 self._client.resized()
 
     def shell_requested(self) -> bool:
-        """Return True: a session in the chat, and no shell."""
-        return True
+        """Return whether the peer gets a session in the chat, which is no shell."""
+        return not self.peer.is_ending
 
     def exec_requested(self, command: str) -> bool:
         """Return whether the peer may run a command of the chat."""
-        if self._shapes.command is None or len(command) > COMMAND:
+        if self._shapes.command is None or len(command) > COMMAND or self.peer.is_ending:
             return False
         self.command = command
         return True

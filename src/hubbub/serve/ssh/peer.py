@@ -54,7 +54,7 @@ class SshPeer:
         self._is_in = False  # the peer is logged in
         self._paused = False  # the peer does not read
         self._ending = False  # no more channels are opened: the server is stopping, or the login is void
-        self._empty_since = 0.0  # time since which there is no channel
+        self._empty_since = 0.0  # time since which there is no session
 
     # --- the queue's calls ----------------------------------------------------------------------------------------
 
@@ -162,6 +162,16 @@ class SshPeer:
         """Whether the peer does not read."""
         return self._paused
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is begun for the peer: the server is stopping, or the login is void."""
+        return self._ending
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a session has begun in an open channel: a peer may open channels and ask for nothing in them."""
+        return any(channel.connection for channel in self.channels)
+
     def hold(self, channel: SshChannel) -> None:
         """Let a channel write no more until a packet is written: asyncssh keeps its output during a key exchange."""
         channel.block("keys")
@@ -179,7 +189,7 @@ class SshPeer:
     def shut_down(self) -> None:
         """Close when the channels, which are told that the server is stopping, are closed."""
         self._ending = True
-        if not self.channels:
+        if not self._has_begun:
             self._disconnect(STOPPING)
 
     def ask_sign_of_life(self) -> bool:
@@ -187,14 +197,14 @@ class SshPeer:
         return False
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """Disconnect a peer whose login takes too long, or that has no channel. Return seconds until the next check."""
+        """Disconnect a peer whose login takes too long, or that has no session. Return seconds until the next check."""
         if not self._is_in:
             most = LOGIN_SECONDS if self._received >= BEGUN else self._parts.settings.name_timeout
             left = self._since + most - now
             if left <= 0:
                 self._disconnect("The login took too long")
             return left
-        if self.channels:
+        if any(channel.is_live for channel in self.channels):
             self._empty_since = 0.0
             return TICK
         self._empty_since = self._empty_since or now
@@ -260,7 +270,7 @@ class SshPeer:
         for channel in list(self.channels):
             if sessions or channel.command is not None:
                 channel.hang_up()
-        if not self.channels:
+        if not self._has_begun:
             self._disconnect("Log in again")
 
     @property
@@ -280,7 +290,7 @@ class SshPeer:
     def channel_closed(self, channel: SshChannel) -> None:
         """Forget a channel that is closed."""
         self.channels.pop(channel, None)
-        if not self.channels:
+        if not self._has_begun:
             if self._ending:
                 self._disconnect("All is closed")
             self.connection.on_timer()
