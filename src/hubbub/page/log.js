@@ -103,6 +103,13 @@ function draw(entry, chat, next = false) {
   return line;
 }
 
+// Neighbours that came and went, as one line: kept by the last of them.
+function fold(entries) {
+  const [first] = entries, last = entries.at(-1);
+  if (drawn.get(last)?.first !== first) drawn.set(last, { first, node: html`<${Passing} key=${`p${first.seq}`} entries=${entries} />` });
+  return drawn.get(last).node;
+}
+
 // Whether a message is one more of the same speaker.
 const belongs = (entry, last) => last?.kind === "message" && entry.kind === "message" && entry.nick === last.nick && !entry.re
   && entry.time - last.time < TOGETHER;
@@ -117,7 +124,7 @@ function lines(room, chat) {
   let passing = [], today = "", divided = !room.divider || room.beginsUnread, { missed } = room, last = null;
   const flush = () => {
     if (passing.length === 1) out.push(draw(passing[0], chat).node);
-    else if (passing.length) out.push(html`<${Passing} key=${`p${passing[0].seq}`} entries=${passing} />`);
+    else if (passing.length) out.push(fold(passing));
     passing = [];
   };
   const between = (node) => { flush(); out.push(node); last = null; };
@@ -170,7 +177,8 @@ function Passing({ entries }) {
   }
   for (const [nick, kind] of firsts) {
     const way = WAYS[`${kind} ${lasts.get(nick)}`];
-    groups.set(way, [...(groups.get(way) ?? []), nick]);
+    if (!groups.has(way)) groups.set(way, []);
+    groups.get(way).push(nick);
   }
   const parts = [...groups].map(([way, nicks], index) => html`${index ? "; " : ""}${listed(nicks)} ${way}`);
   return html`<li class="event" data-seq=${entries[0].seq} tabindex="-1" aria-live="off"><${Time} at=${entries[0].time} /> <div>

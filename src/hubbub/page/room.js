@@ -136,7 +136,7 @@ export class Room {
   apply(entry) {
     const { kind, nick, text } = entry;
     const renamed = (name) => (name === nick ? text : name);
-    if (kind === "join" && !this.members.includes(nick)) this.members = [...this.members, nick];
+    if (kind === "join") this.enter(nick);
     else if (kind === "leave") this.lose(nick);
     else if (kind === "kick") this.lose(text.split(" ")[0]);
     else if (kind === "topic") this.topic = text;
@@ -184,6 +184,8 @@ export class Room {
       return quote ? { ...entry, quote } : entry;
     });
   }
+
+  enter(nick) { if (!this.members.includes(nick)) this.members.push(nick); }
 
   lose(nick) {
     if (!this.members.includes(nick)) this.more = Math.max(0, this.more - 1);

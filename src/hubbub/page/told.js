@@ -103,6 +103,7 @@ export const TOLD = {
     const room = chat.rooms.get(entries[0].room);
     if (!room) return;
     room.past = "";
+    if (entries.some(({ kind }) => kind === "join")) room.members = [...room.members]; // another list: it is drawn again
     for (const entry of room.grow(entries)) take(chat, room, entry);
     chat.upToDate(room);
     chat.changed();
