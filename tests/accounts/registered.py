@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from called_later import Loop
 from hubbub.accounts.logins import Policy
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
@@ -19,21 +19,6 @@ HERE = LoginPeer("192.0.2.1", True)
 THERE = LoginPeer("198.51.100.7", True)
 OVERHEARD = LoginPeer("192.0.2.1", False)
 PASSWORD = "correct horse"
-
-
-class Loop:
-    """Calls that wait; `run` makes them."""
-
-    def __init__(self) -> None:
-        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-
-    def later(self, call: Callable[..., object], *values: Any) -> None:
-        self._calls.append((call, values))
-
-    def run(self) -> None:
-        while self._calls:
-            call, values = self._calls.popleft()
-            call(*values)
 
 
 class InlineWorkers:

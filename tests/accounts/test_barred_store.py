@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from registered import Loop
 
+from called_later import Loop
 from doubles import NOON, House, Peer
 from hubbub.accounts.barred_store import PREFIX, barred_store
 from hubbub.model.events import Refusal

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from called_later import Loop
 from hubbub.accounts.marker_store import PREFIX, marker_store
 from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.storage.memory_key_value import MemoryKeyValue
-
-
-class Loop:
-    """Calls functions when the test says so."""
-
-    def __init__(self) -> None:
-        self._calls: list[Callable[[], object]] = []
-
-    def later(self, call: Callable[..., object], *args: Any) -> None:
-        self._calls.append(lambda: call(*args))
-
-    def run(self) -> None:
-        while self._calls:
-            self._calls.pop(0)()
 
 
 def node(loop: Loop, store: MemoryKeyValue) -> ReadMarkers:

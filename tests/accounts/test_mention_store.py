@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from registered import BrokenStore, Loop
+from registered import BrokenStore
 
+from called_later import Loop
 from hubbub.accounts.mention_store import PREFIX, StoredMentions
 from hubbub.errors import BrokerError
 from hubbub.model.mentions import KEPT, Mention

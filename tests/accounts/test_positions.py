@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from registered import BrokenStore, Loop
+from registered import BrokenStore
 
+from called_later import Loop
 from hubbub.accounts import positions
 from hubbub.accounts.positions import StoredPositions
 from hubbub.chat.private.positions import Position

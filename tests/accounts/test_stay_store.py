@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from registered import BrokenStore, Loop
+from registered import BrokenStore
 
+from called_later import Loop
 from hubbub.accounts import stay_store
 from hubbub.accounts.stay_store import PREFIX, StayStore
 from hubbub.chat.users.staying import Stay, StayedRoom

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from called_later import Loop
 from doubles import House
 from hubbub.chat.classroom.join_codes import JoinCode, JoinCodes
 from hubbub.chat.classroom.questions import Question, Questions
@@ -16,20 +16,6 @@ from hubbub.storage.stored_lists import JOIN_CODES, QUESTIONS, stored_join_codes
 from hubbub.text import refusals
 
 TEA = Question(1, "Bo", "~nc@bo.nc", "tea?", 5.0)
-
-
-class Loop:
-    """Calls functions when the test says so."""
-
-    def __init__(self) -> None:
-        self._calls: list[Callable[[], object]] = []
-
-    def later(self, call: Callable[..., object], *args: Any) -> None:
-        self._calls.append(lambda: call(*args))
-
-    def run(self) -> None:
-        while self._calls:
-            self._calls.pop(0)()
 
 
 def node(loop: Loop, store: MemoryKeyValue) -> Questions:
