@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from housing import Client, Serving
 from serving import SECONDS, until
 from sshing import dialled, joined, peers, session, ssh_house
 
 from hubbub.serve.ssh.channel import SshChannel
+from hubbub.serve.ssh.peer import LINE_SECONDS
 from hubbub.serve.ssh.transport import AT_ONCE, ChannelTransport, PacketTransport
 
 LINE = "x" * 2000
@@ -44,7 +47,7 @@ async def test_full_window_makes_a_session_behind_and_it_catches_up(tmp_path: Pa
             ann.process.channel.resume_reading()
             for number in range(MANY):
                 await ann.skips_to(f"Nora: {number} {LINE}\n".encode())
-            assert not hub.delivery.behind
+            await until(lambda: not hub.delivery.behind)
 
 
 async def test_full_socket_makes_a_session_behind_and_it_catches_up(tmp_path: Path) -> None:
@@ -99,6 +102,17 @@ async def test_commands_and_sessions_of_a_client_count_as_its_lines(tmp_path: Pa
         await session(client)
         one = channel_of(serving).connection
         assert one and one._throttle is throttle
+
+
+async def test_time_that_a_client_takes_counts_as_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ssh_house(tmp_path, rate=0.001, burst=100) as serving, dialled(serving.port, "ann") as client:
+        ann = await session(client)
+        throttle = peers(serving)[0].connection._throttle
+        before, times = throttle.tokens, count()
+        monkeypatch.setattr("hubbub.serve.ssh.peer.thread_time", lambda: next(times) * 20 * LINE_SECONDS)
+        ann.send(b"/time\n")
+        await ann.skips_to(b" ***\n")
+        assert throttle.tokens <= before - 20
 
 
 class FakeChannel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from time import thread_time
 
 import asyncssh
 
@@ -22,6 +23,8 @@ LOGIN_SECONDS = 120.0  # that a login may take: somebody compares a fingerprint,
 BEGUN = 256
 # Bytes that count as a line for the rate limits: they may be forty packets, which cost as much CPU as a message.
 LINE_BYTES = 2048
+# Seconds of CPU that count as a line: a client that is logged in may exchange keys over and over, with few bytes.
+LINE_SECONDS = 0.001
 LOGIN_BYTES = 64 * 1024  # that a client may send until it is logged in
 IDLE_SECONDS = 60.0  # for which a connection may have no channel
 CHANNELS = 4
@@ -113,10 +116,12 @@ class SshPeer:
         data, self._data = self._data, b""
         self._has_turn = False
         self._received += len(data)
-        self.connection.charge(len(data) / LINE_BYTES)
         if not data or self._stream is None:
             return
+        was_in, began = self._is_in, thread_time()
         self._stream.data_received(data, None)
+        took = thread_time() - began if was_in else 0.0
+        self.connection.charge(max(len(data) / LINE_BYTES, took / LINE_SECONDS))
         if not self._is_in and self._received > LOGIN_BYTES:
             self._disconnect("Too much was sent before the login")
         elif self.channels and self._environment > ENVIRONMENT:
