@@ -310,3 +310,24 @@ def test_telnet_sends_keys_on_an_address_for_it(serve: Callable[..., Server]) ->
         at_keys(telnet, server.join("Witness"))
     finally:
         telnet.program.close(force=True)
+
+
+# --- OpenSSH ----------------------------------------------------------------------------------------------------
+
+
+def test_ssh_with_a_terminal_sends_keys(server: Server, witness: Client) -> None:
+    options = [
+        "-F",
+        "none",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "LogLevel=ERROR",
+    ]
+    ssh = Seen("ssh", *options, "-p", str(server.port), "root@127.0.0.1")
+    try:
+        at_keys(ssh, witness)
+    finally:
+        ssh.program.close(force=True)
