@@ -540,3 +540,13 @@ def test_memory_of_members_behind_by_choice_is_freed() -> None:
     house.hub.delivery.expire()
     house.hub.delivery.fall_behind(bo.session)
     assert house.hub.delivery.expire()
+
+
+def test_session_that_logs_in_may_stall_before_it_is_given_its_rooms() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    (room,) = al.session.rooms.values()
+    house.hub.delivery.end(bo.session, room)
+    house.hub.pause(bo.session)
+    say(house, al, "1")
+    assert bo.sees() == [] and house.hub.settled
