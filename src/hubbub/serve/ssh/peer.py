@@ -120,8 +120,8 @@ class SshPeer:
             return
         was_in, began = self._is_in, thread_time()
         self._stream.data_received(data, None)
-        took = thread_time() - began if was_in else 0.0
-        self.connection.charge(max(len(data) / LINE_BYTES, took / LINE_SECONDS))
+        if was_in:  # until then, the turns bound what it costs
+            self.connection.charge(max(len(data) / LINE_BYTES, (thread_time() - began) / LINE_SECONDS))
         if not self._is_in and self._received > LOGIN_BYTES:
             self._disconnect("Too much was sent before the login")
         elif self.channels and self._environment > ENVIRONMENT:
