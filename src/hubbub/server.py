@@ -19,14 +19,14 @@ import msgspec
 
 from hubbub import brokers, process
 from hubbub.account_opening import opened_accounts, read_all
-from hubbub.accounts.barred_store import barred_store
 from hubbub.accounts.codes import new_letters
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.marker_store import marker_store
-from hubbub.accounts.mention_store import StoredMentions
-from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.accounts.stay_store import StayStore
+from hubbub.accounts.stores.barred_store import barred_store
+from hubbub.accounts.stores.marker_store import marker_store
+from hubbub.accounts.stores.mention_store import StoredMentions
+from hubbub.accounts.stores.positions import StoredPositions
+from hubbub.accounts.stores.stay_store import StayStore
 from hubbub.chat.hub import Hub
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
@@ -35,21 +35,21 @@ from hubbub.errors import BrokerError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.model.push import Network, Push
+from hubbub.model.notices.push import Network, Push
 from hubbub.serve import qr, service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.accept.address import bind_all, network, show, wire_of
 from hubbub.serve.accept.dispatcher import Caller, Wires
 from hubbub.serve.accept.tls import LOOK, SELF_SIGNED, Certificate
-from hubbub.serve.connection import ClientProtocol, Shared
 from hubbub.serve.echo import EchoClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.late_wire import LateWire, load
-from hubbub.serve.line_client import LineClient
+from hubbub.serve.line.line_client import LineClient
+from hubbub.serve.line.telnet_client import TelnetClient
 from hubbub.serve.probe import Probes
+from hubbub.serve.sockets.connection import ClientProtocol, Shared
+from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.serve.stats import Stats, Timing
-from hubbub.serve.telnet_client import TelnetClient
-from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
 from hubbub.ssh_opening import opened_ssh, speaks_ssh
 from hubbub.storage.stored_lists import stored_join_codes, stored_questions
@@ -58,7 +58,7 @@ from hubbub.wire.sniff import Wire
 if TYPE_CHECKING:
     from hubbub.serve.irc.client import IrcClient
     from hubbub.serve.pushing import PushSender
-    from hubbub.serve.ssh.key_file import KeyFile
+    from hubbub.serve.ssh.authentication.key_file import KeyFile
     from hubbub.serve.web.site import Web
 
 log = logging.getLogger("hubbub")

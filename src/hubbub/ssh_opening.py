@@ -13,14 +13,14 @@ from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.serve.accept.address import wire_of
 from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.connection import ClientProtocol, Shared
 from hubbub.serve.late_wire import load
+from hubbub.serve.sockets.connection import ClientProtocol, Shared
 from hubbub.storage.host_keys import announce
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
-    from hubbub.serve.ssh.key_file import KeyFile
+    from hubbub.serve.ssh.authentication.key_file import KeyFile
 
 log = logging.getLogger("hubbub")
 
@@ -57,7 +57,7 @@ async def opened_ssh(hub: Hub, shared: Shared, store: KeyValueStore) -> OpenedSs
     """
     await load("hubbub.serve.ssh.wire")
     from hubbub.serve.ssh import host_keys, wire
-    from hubbub.serve.ssh.key_file import KeyFile
+    from hubbub.serve.ssh.authentication.key_file import KeyFile
 
     settings = shared.settings
     keys = host_keys.host_keys(settings)

@@ -8,7 +8,7 @@ import pytest
 
 from called_later import Loop
 from doubles import NOON, House, Peer
-from hubbub.accounts.barred_store import PREFIX, barred_store
+from hubbub.accounts.stores.barred_store import PREFIX, barred_store
 from hubbub.model.events import Refusal
 from hubbub.model.room.memory import KEPT_SECONDS
 from hubbub.storage.memory_key_value import MemoryKeyValue

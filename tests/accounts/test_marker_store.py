@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from called_later import Loop
-from hubbub.accounts.marker_store import PREFIX, marker_store
+from hubbub.accounts.stores.marker_store import PREFIX, marker_store
 from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account

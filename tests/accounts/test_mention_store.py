@@ -5,9 +5,9 @@ from __future__ import annotations
 from registered import BrokenStore
 
 from called_later import Loop
-from hubbub.accounts.mention_store import PREFIX, StoredMentions
+from hubbub.accounts.stores.mention_store import PREFIX, StoredMentions
 from hubbub.errors import BrokerError
-from hubbub.model.mentions import KEPT, Mention
+from hubbub.model.notices.mentions import KEPT, Mention
 
 
 def at(number: int, room: str = "ops") -> Mention:

@@ -8,8 +8,8 @@ from typing import Any
 from registered import BrokenStore
 
 from called_later import Loop
-from hubbub.accounts import positions
-from hubbub.accounts.positions import StoredPositions
+from hubbub.accounts.stores import positions
+from hubbub.accounts.stores.positions import StoredPositions
 from hubbub.chat.private.positions import Position
 from hubbub.errors import BrokerError
 

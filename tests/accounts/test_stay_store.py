@@ -9,8 +9,8 @@ import pytest
 from registered import BrokenStore
 
 from called_later import Loop
-from hubbub.accounts import stay_store
-from hubbub.accounts.stay_store import PREFIX, StayStore
+from hubbub.accounts.stores import stay_store
+from hubbub.accounts.stores.stay_store import PREFIX, StayStore
 from hubbub.chat.users.staying import Stay, StayedRoom
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_VALUE_BYTES

@@ -9,7 +9,7 @@ from doubles import House, Peer
 from hubbub.chat.commands import slash
 from hubbub.chat.private import direct
 from hubbub.model.events import Event, HistoryShown, Invited, Missed, Notice, Private, Refusal
-from hubbub.model.ignoring import MOST, Ignored
+from hubbub.model.notices.ignoring import MOST, Ignored
 from records import text_in
 
 

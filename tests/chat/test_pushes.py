@@ -14,8 +14,8 @@ from doubles import NOON, FakePositions, Peer
 from hubbub.chat.notices.pushes import ACTIVE, MOST, PER_ACCOUNT, WAIT
 from hubbub.chat.private import direct
 from hubbub.model.events import Notice, Refusal
-from hubbub.model.mentions import Mention
-from hubbub.model.push import Push
+from hubbub.model.notices.mentions import Mention
+from hubbub.model.notices.push import Push
 
 URL = "https://ntfy.example/ann"
 

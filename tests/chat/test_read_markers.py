@@ -7,7 +7,7 @@ from test_account_users import Town
 from hubbub.chat.users.read_markers import MARKERS, ReadMarkers, of_person, of_room
 from hubbub.errors import BrokerError
 from hubbub.model.events import MarkerMoved
-from hubbub.model.mentions import Mention
+from hubbub.model.notices.mentions import Mention
 
 
 def test_a_marker_moves_forward_only() -> None:

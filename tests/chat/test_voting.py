@@ -12,9 +12,9 @@ from hubbub.chat import messages
 from hubbub.chat.classroom import ballots, polls
 from hubbub.chat.messages import Which
 from hubbub.errors import Refused
-from hubbub.model import polls as model
 from hubbub.model.entries import Kind, PollClosed
 from hubbub.model.events import OpenPoll, PollCounted, RoomEntered
+from hubbub.model.room import polls as model
 from hubbub.model.room.state import MAX_POLLS, RoomState
 from ops_room import ops, typed
 

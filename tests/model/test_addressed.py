@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.model.mentions import KEPT, MOST_NAMES, Mention, addressed, merged, own_word, words_in
+from hubbub.model.notices.mentions import KEPT, MOST_NAMES, Mention, addressed, merged, own_word, words_in
 
 
 @pytest.mark.parametrize(

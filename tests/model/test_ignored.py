@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.model.entries import Body, Entry, Ephemeral, Joined, Left, Polled, Reacted, Said
-from hubbub.model.ignoring import Ignored, hides, shown
+from hubbub.model.notices.ignoring import Ignored, hides, shown
 
 GUEST = Ignored("Bob", "~nc@1.nc", "bob", "x-7.")
 OWNER = Ignored("Zoë", "~user@1.account")

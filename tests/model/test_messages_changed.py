@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.model import reactions
 from hubbub.model.entries import (
     Body,
     Edited,
@@ -25,6 +24,7 @@ from hubbub.model.entries import (
     Unpinned,
     Unreacted,
 )
+from hubbub.model.room import reactions
 from hubbub.model.room.overlays import erased, overlaid
 from hubbub.model.room.quotes import with_quotes
 from hubbub.model.room.redactions import REACTIONS, Redactions

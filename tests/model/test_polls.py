@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from hubbub.model import polls
 from hubbub.model.entries import Body, Edited, Entry, Erased, PollClosed, Polled, Quote, Reacted, Redacted, Said, Voted
+from hubbub.model.room import polls
 from hubbub.model.room.overlays import overlaid
 from hubbub.model.room.quotes import with_results
 from hubbub.model.room.redactions import REACTIONS, Redactions

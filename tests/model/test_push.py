@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from hubbub.model.push import Push, is_address, is_gotify, is_number, is_quiet, made, may_reach
+from hubbub.model.notices.push import Push, is_address, is_gotify, is_number, is_quiet, made, may_reach
 
 PRIVATE = [ipaddress.ip_network("10.0.0.0/8")]
 

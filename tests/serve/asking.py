@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from hubbub.config import Settings
 from hubbub.serve.accept.acceptor import Acceptor
-from hubbub.serve.connection import Connection
+from hubbub.serve.sockets.connection import Connection
 from hubbub.server import App
 
 TRUSTING = ssl.create_default_context()

@@ -21,12 +21,12 @@ from typing import Any
 
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.protocol import IrcProtocol
-from hubbub.serve.line_client import LineClient
-from hubbub.serve.timer_wheel import TimerWheel
+from hubbub.serve.line.line_client import LineClient
+from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.server import limits
 from hubbub.storage.memory import MemoryBroker
 from irc_messages import ANY, Message, Word, fits

@@ -16,9 +16,9 @@ from serving import until
 
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
-from hubbub.serve.line_client import LineClient
-from hubbub.serve.timer_wheel import TimerWheel
+from hubbub.serve.line.line_client import LineClient
+from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.server import limits
 from hubbub.storage.memory import MemoryBroker
 

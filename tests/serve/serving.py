@@ -14,8 +14,8 @@ from typing import Any
 
 from hubbub.config import Settings
 from hubbub.serve.accept.acceptor import Acceptor
-from hubbub.serve.connection import Connection, Shared
-from hubbub.serve.timer_wheel import TimerWheel
+from hubbub.serve.sockets.connection import Connection, Shared
+from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.server import echo_wires
 
 SECONDS = 90.0  # until an effect that does not come is a failure

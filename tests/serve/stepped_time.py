@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from hubbub.serve.timer_wheel import TimerWheel
+from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.server import App
 
 

@@ -12,10 +12,10 @@ from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 
 from hubbub.config import Settings
 from hubbub.model.budget import Buckets
-from hubbub.serve import peer_socket
-from hubbub.serve.connection import Connection, Shared
-from hubbub.serve.input import AHEAD
-from hubbub.serve.peer_socket import READ, ConnectionState
+from hubbub.serve.sockets import peer_socket
+from hubbub.serve.sockets.connection import Connection, Shared
+from hubbub.serve.sockets.input import AHEAD
+from hubbub.serve.sockets.peer_socket import READ, ConnectionState
 
 
 class Noting:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from serving import SECONDS, Peer, program, serving, until
 
 from hubbub.config import Settings
-from hubbub.serve.connection import Connection
 from hubbub.serve.echo import EchoClient
-from hubbub.serve.peer_socket import ConnectionState
+from hubbub.serve.sockets.connection import Connection
+from hubbub.serve.sockets.peer_socket import ConnectionState
 
 LIMIT = 64
 TOO_LONG = b"Not sent back: a line has at most 64 bytes.\n"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from peering import LOOPS, PATIENCE, PROMPT, Listener, Peer, chat, run_on, until
 
-from hubbub.serve import line_client as lines
-from hubbub.serve import peer_socket
+from hubbub.serve.line import line_client as lines
+from hubbub.serve.sockets import peer_socket
 
 TALK = "Ünï\r\nhi\r\nfoo\x7f\x7fbar\r/me wäves\n\n//x\r\n".encode()
 SHOWN = "*** Ünï has joined the chat ***\nÜnï: hi\nÜnï: fbar\n* Ünï wäves\nÜnï: /x\n".encode()

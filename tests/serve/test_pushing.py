@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from hubbub.model.push import Push
+from hubbub.model.notices.push import Push
 from hubbub.serve import pushing
 from hubbub.serve.pushing import PushSender
 

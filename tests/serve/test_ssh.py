@@ -14,8 +14,8 @@ from serving import SECONDS, until
 from sshing import Relay, Session, dialled, joined, new_key, peers, session, ssh_house
 
 from hubbub.errors import SettingsError
-from hubbub.serve.connection import STOPPING
-from hubbub.serve.ssh.login_queue import PER_ADDRESS
+from hubbub.serve.sockets.connection import STOPPING
+from hubbub.serve.ssh.authentication.login_queue import PER_ADDRESS
 from hubbub.serve.ssh.peer import BEGUN, ENVIRONMENT, IDLE_SECONDS, LOGIN_BYTES, LOGIN_SECONDS, SshPeer
 from hubbub.server import App
 from hubbub.text.refusals import NO_SSH

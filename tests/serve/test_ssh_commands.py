@@ -14,8 +14,8 @@ from test_api_accounts import registered
 
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
-from hubbub.serve.connection import Connection
 from hubbub.serve.hub_requests import HubRequests, Requester
+from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.ssh.command_client import CommandClient
 from hubbub.serve.ssh.command_line import (
     LINE_BYTES,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hubbub.serve.ssh import login_queue
-from hubbub.serve.ssh.login_queue import PER_ADDRESS, LoginQueue
+from hubbub.serve.ssh.authentication import login_queue
+from hubbub.serve.ssh.authentication.login_queue import PER_ADDRESS, LoginQueue
 
 
 @dataclass(eq=False)

@@ -18,8 +18,8 @@ from serving import SECONDS, until
 
 from hubbub.config import Settings
 from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.connection import Connection
 from hubbub.serve.late_wire import WaitingClient
+from hubbub.serve.sockets.connection import Connection
 from hubbub.server import App
 from hubbub.wire.sniff import Wire
 

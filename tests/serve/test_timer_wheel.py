@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubbub.serve.timer_wheel import AT_ONCE, STEP, TimerWheel
+from hubbub.serve.sockets.timer_wheel import AT_ONCE, STEP, TimerWheel
 
 
 class Timer:

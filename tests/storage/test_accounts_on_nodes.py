@@ -8,8 +8,8 @@ import pytest
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.account_opening import opened_accounts
-from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
+from hubbub.accounts.stores.positions import StoredPositions
 from hubbub.chat.users import account_users
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats import presence

@@ -16,7 +16,6 @@ from random import Random
 from hubbub.chat.rooms.loaded_room import LoadedRoom
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.batches import EntryBatch
-from hubbub.model import polls
 from hubbub.model.entries import (
     Body,
     Edited,
@@ -34,6 +33,7 @@ from hubbub.model.entries import (
     Voted,
 )
 from hubbub.model.queries import OpenedRoom
+from hubbub.model.room import polls
 from hubbub.model.room.quotes import with_quotes
 from hubbub.model.room.redactions import Redactions
 from hubbub.model.room.state import RoomState, overlaid, pin_text

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from msgspec import structs
 
-from hubbub.model import reactions
 from hubbub.model.entries import Entry, Erased, Kind, Left, Polled, Quote, Said
+from hubbub.model.room import reactions
 from hubbub.text.tags import EDITED, join
 from hubbub.wire.transcript import FORMS, Transcript
 

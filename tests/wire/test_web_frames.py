@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hubbub.model import reactions
 from hubbub.model.entries import (
     Body,
     Braked,
@@ -62,6 +61,7 @@ from hubbub.model.events import (
     SettingsListed,
 )
 from hubbub.model.queries import LogPage
+from hubbub.model.room import reactions
 from hubbub.wire.web.frames import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
 from records import changed, entry_of
 

@@ -28,7 +28,7 @@ from hubbub.model.account import Account
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
-from hubbub.model.ignoring import shown
+from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets

@@ -27,7 +27,7 @@ from hubbub.model.events import (
     Refusal,
 )
 from hubbub.model.grants import EVERYTHING, Permit
-from hubbub.model.ignoring import Ignored, shown
+from hubbub.model.notices.ignoring import Ignored, shown
 from hubbub.model.room.memory import RoomMemory
 from hubbub.model.room.redactions import Redactions
 from hubbub.text import refusals

@@ -11,7 +11,7 @@ from hubbub.chat.turns import DELIVER, StepTable
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Acknowledged, Event, Invited, Notice, Private
-from hubbub.model.ignoring import hides
+from hubbub.model.notices.ignoring import hides
 
 
 class Steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from hubbub.config import Settings
-from hubbub.serve.connection import Connection
+from hubbub.serve.sockets.connection import Connection
 
 log = logging.getLogger("hubbub")
 

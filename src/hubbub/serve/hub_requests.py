@@ -17,7 +17,7 @@ from hubbub.model.client import Encoder
 from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.queries import AllRooms, Query
 from hubbub.model.viewer import Viewer
-from hubbub.serve.socket_writer import SocketWriter
+from hubbub.serve.sockets.socket_writer import SocketWriter
 from hubbub.text import refusals
 
 ANSWER = 30.0  # seconds that the log may take to answer

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.connection import TICK, ClientProtocol, Connection
+from hubbub.serve.sockets.connection import TICK, ClientProtocol, Connection
 
 
 async def load(*modules: str) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from hubbub.chat.session import Session
 from hubbub.serve.accept.address import KEEPALIVE, origin
-from hubbub.serve.connection import Connection, Shared
-from hubbub.serve.framed_connection import FramedConnection
-from hubbub.serve.peer_socket import ConnectionState
+from hubbub.serve.sockets.connection import Connection, Shared
+from hubbub.serve.sockets.framed_connection import FramedConnection
+from hubbub.serve.sockets.peer_socket import ConnectionState
 
 PATIENCE = 6.0  # seconds after which a peer that has not answered counts as gone
 LOOK = 0.1  # seconds between two checks for the answer

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from hubbub.model.push import Network, Push, is_gotify, is_number, may_reach
+from hubbub.model.notices.push import Network, Push, is_gotify, is_number, may_reach
 
 log = logging.getLogger("hubbub")
 

@@ -14,8 +14,8 @@ from hashlib import sha256
 from html import escape
 from typing import NamedTuple
 
-from hubbub.model import polls, reactions
 from hubbub.model.entries import Entry, Kind, Polled, Said
+from hubbub.model.room import polls, reactions
 from hubbub.text.tags import EDITED
 
 _FENCE = re.compile(r"^[ \t]*```[^`\n]*$", re.MULTILINE)

@@ -7,10 +7,10 @@ from base64 import b32encode
 from collections.abc import Iterator, Sequence
 
 from hubbub.chat.session import Room, Session, owner
-from hubbub.model import polls
 from hubbub.model.entries import Entry, Polled
 from hubbub.model.events import OpenPoll
-from hubbub.model.ignoring import hides
+from hubbub.model.notices.ignoring import hides
+from hubbub.model.room import polls
 
 
 def listed(session: Session, room: Room) -> Sequence[OpenPoll]:

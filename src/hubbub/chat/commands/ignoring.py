@@ -13,7 +13,7 @@ from hubbub.chat.session import owner
 from hubbub.errors import Refused
 from hubbub.model.account import Account, is_account
 from hubbub.model.events import Notice
-from hubbub.model.ignoring import MOST, Ignored
+from hubbub.model.notices.ignoring import MOST, Ignored
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning
 from hubbub.text.names import key_of

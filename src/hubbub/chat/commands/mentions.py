@@ -14,8 +14,8 @@ from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Event, HistoryShown, Notice
-from hubbub.model.mentions import MOST_WORDS, own_word
-from hubbub.model.push import is_address
+from hubbub.model.notices.mentions import MOST_WORDS, own_word
+from hubbub.model.notices.push import is_address
 from hubbub.model.queries import LogPage
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS

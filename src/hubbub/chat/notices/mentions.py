@@ -20,8 +20,8 @@ from hubbub.model.access import Action, may
 from hubbub.model.account import Account, id_of, is_account
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Event, Mentioned
-from hubbub.model.ignoring import hides
-from hubbub.model.mentions import Mention, addressed, words_in
+from hubbub.model.notices.ignoring import hides
+from hubbub.model.notices.mentions import Mention, addressed, words_in
 from hubbub.model.queries import After, Around, LogPage
 from hubbub.model.room.room_ids import first_name
 from hubbub.model.viewer import SYSTEM, Viewer

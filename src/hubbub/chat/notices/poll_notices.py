@@ -8,9 +8,9 @@ from functools import partial
 from hubbub.chat.classroom.ballots import polled
 from hubbub.chat.core import Core
 from hubbub.chat.session import Room
-from hubbub.model import polls
 from hubbub.model.entries import Voted
 from hubbub.model.events import PollCounted
+from hubbub.model.room import polls
 
 PAGES = 1.0  # minimum seconds between two counts of one poll for pages
 TERMINALS = 5.0  # and between two lines about it for its author

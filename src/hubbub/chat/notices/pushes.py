@@ -20,9 +20,9 @@ from hubbub.model.account import Account, id_of
 from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Notice
-from hubbub.model.ignoring import hides
-from hubbub.model.mentions import Mention
-from hubbub.model.push import Push, is_quiet, made
+from hubbub.model.notices.ignoring import hides
+from hubbub.model.notices.mentions import Mention
+from hubbub.model.notices.push import Push, is_quiet, made
 
 WAIT = 5.0  # seconds until a notification is sent
 ACTIVE = 300.0  # seconds for which somebody who has said something is taken to read

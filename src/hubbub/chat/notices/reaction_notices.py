@@ -9,7 +9,7 @@ from hubbub.chat.session import Room, User
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Entry, Reacted
 from hubbub.model.events import ReactionsAdded
-from hubbub.model.ignoring import hides
+from hubbub.model.notices.ignoring import hides
 
 PAUSE = 5.0  # minimum seconds between two notices about one message
 

@@ -15,7 +15,7 @@ from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of, is_conversation, partner_of
 from hubbub.model.entries import Entry
 from hubbub.model.events import Missed, Notice, PrivateShown
-from hubbub.model.ignoring import shown
+from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import LAST, After, Latest, LogPage, LogQuery
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals

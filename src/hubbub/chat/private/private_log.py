@@ -24,7 +24,7 @@ from hubbub.model.codec import text_of
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Body, Entry, Redacted, Said
 from hubbub.model.events import Event, Notice, Private
-from hubbub.model.mentions import Mention
+from hubbub.model.notices.mentions import Mention
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import refusals
 

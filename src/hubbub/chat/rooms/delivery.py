@@ -18,7 +18,7 @@ from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
 from hubbub.model.client import Send
 from hubbub.model.entries import Entry, Left, NickChanged, Said
-from hubbub.model.ignoring import Ignored, hides
+from hubbub.model.notices.ignoring import Ignored, hides
 from hubbub.model.queries import After, AllRooms, LogPage, LogQuery, OpenedRoom
 from hubbub.model.viewer import SYSTEM
 

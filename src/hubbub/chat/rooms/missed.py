@@ -13,7 +13,7 @@ from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Said
 from hubbub.model.events import Missed
-from hubbub.model.ignoring import hides, shown
+from hubbub.model.notices.ignoring import hides, shown
 from hubbub.model.queries import After, LogPage
 
 Count = tuple[int, bool, float]  # messages, whether there are more, and the time of the first in epoch seconds

@@ -10,7 +10,7 @@ from hubbub.chat.users.read_markers import of_room
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.events import MarkerMoved
-from hubbub.model.mentions import Mention
+from hubbub.model.notices.mentions import Mention
 
 
 class Reading:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from hubbub.model import polls, reactions
 from hubbub.model.entries import (
     Body,
     Edited,
@@ -22,6 +21,7 @@ from hubbub.model.entries import (
     Unreacted,
     Voted,
 )
+from hubbub.model.room import polls, reactions
 from hubbub.text import formatting
 from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model import polls
 from hubbub.model.account import is_account
 from hubbub.model.entries import (
     Body,
@@ -40,7 +39,7 @@ from hubbub.model.entries import (
     Unpinned,
     Voted,
 )
-from hubbub.model.room import keys, modes
+from hubbub.model.room import keys, modes, polls
 from hubbub.model.room.mask_lists import LISTS, MaskLists
 from hubbub.model.room.masks import MUTE, NOBODY, read_mask
 from hubbub.model.room.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY

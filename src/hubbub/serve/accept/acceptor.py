@@ -15,7 +15,7 @@ from hubbub.serve.accept.address import bind_all, contains, listen, network, ori
 from hubbub.serve.accept.admission import Admission
 from hubbub.serve.accept.dispatcher import Caller, Dispatcher, Wires
 from hubbub.serve.accept.sniffer import UNSNIFFED, Sniffer
-from hubbub.serve.connection import Shared
+from hubbub.serve.sockets.connection import Shared
 from hubbub.wire.line.encoder import encode
 from hubbub.wire.sniff import Wire
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 from hubbub.errors import Refused
 from hubbub.model.budget import scopes
-from hubbub.serve.connection import Shared
+from hubbub.serve.sockets.connection import Shared
 from hubbub.text import refusals
 
 # Refused connections that may be open at the same time to receive the reason. Further ones are closed without it.

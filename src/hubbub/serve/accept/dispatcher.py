@@ -14,7 +14,7 @@ from msgspec import Struct
 from hubbub.errors import Refused
 from hubbub.model.budget import scopes
 from hubbub.serve.accept.admission import Admission
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.wire import ssh

@@ -16,7 +16,7 @@ from typing import Any, cast
 from hubbub.errors import Refused
 from hubbub.serve.accept.address import origin
 from hubbub.serve.accept.dispatcher import Caller, Dispatcher
-from hubbub.serve.connection import STOPPING
+from hubbub.serve.sockets.connection import STOPPING
 from hubbub.text import refusals
 from hubbub.wire import hello, proxy
 from hubbub.wire.line.encoder import PROMPT, encode, notice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hubbub.model import ids, polls
+from hubbub.model import ids
 from hubbub.model.entries import Edited, Entry, Ephemeral, Joined, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import (
     Acknowledged,
@@ -29,6 +29,7 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
 )
+from hubbub.model.room import polls
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import channels, history, metadata
 from hubbub.wire.irc import lines as wire

@@ -6,13 +6,13 @@ import logging
 
 from hubbub.chat.hub import Hub
 from hubbub.model.events import Event, Goodbye
-from hubbub.serve.connection import Connection
-from hubbub.serve.framed_connection import FramedConnection
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import table
 from hubbub.serve.irc.events import EVENTS
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.replies import STEPS
+from hubbub.serve.sockets.connection import Connection
+from hubbub.serve.sockets.framed_connection import FramedConnection
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import form_of
 

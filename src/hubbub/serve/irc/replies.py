@@ -14,8 +14,8 @@ from typing import Any
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session, User
 from hubbub.chat.turns import ClientStep, StepTable
-from hubbub.serve.connection import Connection
-from hubbub.serve.framed_connection import FramedConnection
+from hubbub.serve.sockets.connection import Connection
+from hubbub.serve.sockets.framed_connection import FramedConnection
 from hubbub.text.tags import BOT
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import account_of, stamp

@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 import asyncssh
 from msgspec import Struct
 
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
-from hubbub.serve.peer_socket import ConnectionState
+from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.sockets.peer_socket import ConnectionState
+from hubbub.serve.ssh.authentication.identity import SshIdentity
 from hubbub.serve.ssh.channel_connection import ChannelConnection
 from hubbub.serve.ssh.frames import FrameClock
-from hubbub.serve.ssh.identity import SshIdentity
 from hubbub.serve.ssh.transport import ChannelTransport, PacketTransport
 from hubbub.text.cleaning import SHOWN, clean
 

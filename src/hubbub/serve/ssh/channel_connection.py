@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
-from hubbub.serve.peer_socket import ConnectionState
+from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.sockets.peer_socket import ConnectionState
 from hubbub.serve.ssh.frames import FRAME_BYTES, FrameClock, SessionPace
 
 

@@ -21,8 +21,8 @@ from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.queries import LAST, After, AllRooms, Latest, LogPage, RoomList
-from hubbub.serve.connection import STOPPING, Connection
 from hubbub.serve.hub_requests import LABEL, HubRequests, Requester
+from hubbub.serve.sockets.connection import STOPPING, Connection
 from hubbub.serve.ssh import command_line
 from hubbub.serve.ssh.command_line import (
     Command,

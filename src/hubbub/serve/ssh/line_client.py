@@ -8,8 +8,8 @@ from hubbub.chat.hub import Hub
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Notice
-from hubbub.serve.connection import Connection
-from hubbub.serve.line_client import LineClient
+from hubbub.serve.line.line_client import LineClient
+from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.ssh.channel import SshChannel
 from hubbub.serve.ssh.frames import SessionPace
 from hubbub.text.names import LOBBY, key_of

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, cast
 import asyncssh
 
 from hubbub.config import Settings
-from hubbub.serve.connection import Shared
+from hubbub.serve.sockets.connection import Shared
+from hubbub.serve.ssh.authentication.login_queue import LoginQueue
 from hubbub.serve.ssh.channel import Shapes
 from hubbub.serve.ssh.frames import FrameClock
-from hubbub.serve.ssh.login_queue import LoginQueue
 from hubbub.serve.ssh.transport import PacketTransport
 
 Stream = asyncssh.SSHTCPSession[bytes]

@@ -9,10 +9,10 @@ import asyncssh
 
 from hubbub.model.account import Account
 from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.connection import STOPPING, TICK, Connection
+from hubbub.serve.sockets.connection import STOPPING, TICK, Connection
+from hubbub.serve.ssh.authentication.identity import SshIdentity
+from hubbub.serve.ssh.authentication.login import SshLogin
 from hubbub.serve.ssh.channel import SshChannel
-from hubbub.serve.ssh.identity import SshIdentity
-from hubbub.serve.ssh.login import SshLogin
 from hubbub.serve.ssh.parts import SshParts
 from hubbub.serve.ssh.transport import PacketTransport
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.serve.connection import Connection
+from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.ssh.line_client import SshLineClient
 from hubbub.serve.terminal.edited_terminal import EditedTerminal, TerminalKind
 from hubbub.wire.line.encoder import PROMPT

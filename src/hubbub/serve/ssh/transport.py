@@ -9,8 +9,8 @@ from typing import Any
 
 import asyncssh
 
-from hubbub.serve.connection import Connection
-from hubbub.serve.peer_socket import ConnectionState
+from hubbub.serve.sockets.connection import Connection
+from hubbub.serve.sockets.peer_socket import ConnectionState
 
 AT_ONCE = 16 * 1024  # bytes of packets that are gathered at most before they are written
 

@@ -11,16 +11,16 @@ import asyncssh
 from hubbub.chat.hub import Hub
 from hubbub.model.account import Account
 from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.connection import Shared
 from hubbub.serve.hub_requests import HubRequests, Requester
 from hubbub.serve.late_wire import load
+from hubbub.serve.sockets.connection import Shared
+from hubbub.serve.ssh.authentication.key_file import KeyFile
+from hubbub.serve.ssh.authentication.login import SshLogin
+from hubbub.serve.ssh.authentication.login_queue import LoginQueue
 from hubbub.serve.ssh.channel import Shapes, SshChannel
 from hubbub.serve.ssh.command_client import CommandClient
 from hubbub.serve.ssh.frames import FrameClock
-from hubbub.serve.ssh.key_file import KeyFile
 from hubbub.serve.ssh.line_client import SshLineClient
-from hubbub.serve.ssh.login import SshLogin
-from hubbub.serve.ssh.login_queue import LoginQueue
 from hubbub.serve.ssh.parts import PacketListener, SshParts
 from hubbub.serve.ssh.peer import SshPeer
 from hubbub.serve.ssh.terminal_client import SshTerminalClient

@@ -17,7 +17,7 @@ from hubbub.model.budget import Buckets
 from hubbub.model.grants import Grant
 from hubbub.model.viewer import Viewer
 from hubbub.serve import qr
-from hubbub.serve.connection import Shared
+from hubbub.serve.sockets.connection import Shared
 from hubbub.serve.web import door
 from hubbub.serve.web.credentials import Visitor, outcome_of
 from hubbub.serve.web.http import Call

@@ -37,8 +37,8 @@ from hubbub.model.queries import LAST, After, AllRooms, Latest, RoomList
 from hubbub.model.queries import LogPage as Found
 from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
-from hubbub.serve.connection import Shared
 from hubbub.serve.hub_requests import LABEL, HubRequests, Requester
+from hubbub.serve.sockets.connection import Shared
 from hubbub.serve.web import transcripts
 from hubbub.serve.web.credentials import bearer_of, check_bearer
 from hubbub.serve.web.event_stream import EventStreamClient

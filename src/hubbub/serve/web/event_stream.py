@@ -6,7 +6,7 @@ from hubbub.chat.hub import Hub
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Event
-from hubbub.serve.connection import Connection
+from hubbub.serve.sockets.connection import Connection
 from hubbub.wire.web.http import StreamEncoder
 
 ALIVE = 20.0  # seconds between two keep-alive messages

@@ -18,8 +18,8 @@ from aiohttp import web
 
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.model.account import Account
-from hubbub.serve.connection import TICK, ClientProtocol, Connection, Shared
-from hubbub.serve.peer_socket import ConnectionState
+from hubbub.serve.sockets.connection import TICK, ClientProtocol, Connection, Shared
+from hubbub.serve.sockets.peer_socket import ConnectionState
 from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.wire.web import http as wire

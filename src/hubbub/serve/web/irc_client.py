@@ -11,11 +11,11 @@ from typing import Any
 from websockets.frames import CloseCode, Opcode
 
 from hubbub.chat.hub import Hub
-from hubbub.serve.connection import Connection
-from hubbub.serve.framed_connection import FramedConnection
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.protocol import IrcProtocol
+from hubbub.serve.sockets.connection import Connection
+from hubbub.serve.sockets.framed_connection import FramedConnection
 from hubbub.wire.irc.lines import MAX_LINE, MAX_TAGS
 from hubbub.wire.web.websocket import FrameReader, FrameSignal, close_frame, line_frames
 

@@ -21,9 +21,9 @@ from websockets.frames import Opcode
 from hubbub.chat.hub import Hub
 from hubbub.errors import BrokerError, Refused
 from hubbub.serve.accept.address import contains, network, origin
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
+from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.stats import Stats
 from hubbub.serve.web.account_pages import AccountPages
 from hubbub.serve.web.api import PREFIX, Api

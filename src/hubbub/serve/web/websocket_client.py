@@ -28,7 +28,7 @@ from hubbub.model.events import (
     RoomsListed,
     SettingsListed,
 )
-from hubbub.serve.connection import STOPPING, Connection
+from hubbub.serve.sockets.connection import STOPPING, Connection
 from hubbub.serve.web import requests
 from hubbub.serve.web.credentials import Visitor
 from hubbub.text import refusals

@@ -10,7 +10,6 @@ from typing import Any
 import regex
 from msgspec.structs import replace
 
-from hubbub.model import polls
 from hubbub.model.account import is_account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import (
@@ -41,6 +40,7 @@ from hubbub.model.entries import (
     Unreacted,
     Voted,
 )
+from hubbub.model.room import polls
 from hubbub.model.room.modes import PREFIXES, rest, write
 from hubbub.text import formatting
 from hubbub.text.formatting import Code

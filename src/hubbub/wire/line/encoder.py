@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
-from hubbub.model import polls, reactions
 from hubbub.model.client import Encoder
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
@@ -66,6 +65,7 @@ from hubbub.model.events import (
     RoomsListed,
     SettingsListed,
 )
+from hubbub.model.room import polls, reactions
 from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.names import LOBBY
 from hubbub.text.tags import EDITED, reply_to

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from hubbub.model import polls, reactions
 from hubbub.model.client import Encoder
 from hubbub.model.codec import shown_record, text_of
 from hubbub.model.entries import (
@@ -66,6 +65,7 @@ from hubbub.model.events import (
     SettingsListed,
 )
 from hubbub.model.queries import LogPage
+from hubbub.model.room import polls, reactions
 from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED

@@ -13,9 +13,9 @@ from hubbub.chat.users.accounts import Checked, LoginPeer, ScramLogin
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.serve.accept.tls import client_fingerprint
-from hubbub.serve.connection import Connection
 from hubbub.serve.irc.client import IrcClient, SaslExchange
 from hubbub.serve.irc.commands import registration
+from hubbub.serve.sockets.connection import Connection
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 from hubbub.wire.irc import sasl

@@ -12,8 +12,8 @@ import asyncssh
 from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account, SshKey
-from hubbub.serve.ssh.identity import SshIdentity
-from hubbub.serve.ssh.key_file import KeyFile
+from hubbub.serve.ssh.authentication.identity import SshIdentity
+from hubbub.serve.ssh.authentication.key_file import KeyFile
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
 from hubbub.text.names import check_name

@@ -1,16 +1,16 @@
 """The socket side of a peer: input, output, back-pressure in both directions, deadlines and the orderly close.
 
-The client (serve/line_client.py, serve/echo.py and others) interprets the bytes. The rules of a connection:
+The client (serve/line/line_client.py, serve/echo.py and others) interprets the bytes. The rules of a connection:
 
  1. Input is processed one item at a time, and only when the client is ready and the rate limit allows it
-    (serve/input.py).
- 2. Output goes directly to the socket (serve/socket_writer.py). The transport buffers the bytes that the socket
+    (serve/sockets/input.py).
+ 2. Output goes directly to the socket (serve/sockets/socket_writer.py). The transport buffers the bytes that the socket
     did not accept and pauses the writer until they are sent, so a peer that does not read holds at most one write in
     memory.
  3. Every wait for the peer has a deadline. When it passes, the connection is closed with `transport.abort()`.
  4. Complete lines that have arrived are processed at the normal pace, even if the peer then closes, resets or loses
-    the connection. After a FIN the client ends in order (serve/peer_socket.py). After anything else the connection is
-    dropped, and an unfinished last line is discarded.
+    the connection. After a FIN the client ends in order (serve/sockets/peer_socket.py). After anything else the
+    connection is dropped, and an unfinished last line is discarded.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from hubbub.errors import Refused
-from hubbub.serve import peer_socket
-from hubbub.serve.input import InputTaker, PacedInput
-from hubbub.serve.peer_socket import ConnectionState, SharedParts
+from hubbub.serve.sockets import peer_socket
+from hubbub.serve.sockets.input import InputTaker, PacedInput
+from hubbub.serve.sockets.peer_socket import ConnectionState, SharedParts
 
 TICK = 60.0  # maximum seconds between two checks of a connection's deadlines
 STOPPING = "The server is shutting down"

@@ -13,8 +13,8 @@ from typing import Any
 
 from hubbub.config import Settings
 from hubbub.model.budget import Budget
-from hubbub.serve.socket_writer import SocketWriter
-from hubbub.serve.timer_wheel import TimerWheel
+from hubbub.serve.sockets.socket_writer import SocketWriter
+from hubbub.serve.sockets.timer_wheel import TimerWheel
 
 # Bytes per read. A connection whose input is held back keeps at most this much in memory.
 READ = 16 * 1024

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from hubbub.accounts.merged_store import MergedStore
+from hubbub.accounts.stores.merged_store import MergedStore
 from hubbub.model.room.memory import FORMER_NAMES, KEPT_ROOMS, Memories
 from hubbub.storage.key_value import KeyValueStore
 

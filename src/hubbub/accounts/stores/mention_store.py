@@ -9,7 +9,7 @@ import msgspec
 
 from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError
-from hubbub.model.mentions import KEPT, Mention, merged
+from hubbub.model.notices.mentions import KEPT, Mention, merged
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 
 PREFIX = "mentions/"  # of the keys, before the id of the account

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from hubbub.accounts.merged_store import MergedStore
+from hubbub.accounts.stores.merged_store import MergedStore
 from hubbub.chat.users.read_markers import ReadMarkers, of_person
 from hubbub.model.account import Account
 from hubbub.storage.key_value import KeyValueStore

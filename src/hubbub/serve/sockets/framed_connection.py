@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.errors import Refused
-from hubbub.serve.connection import Connection
+from hubbub.serve.sockets.connection import Connection
 
 
 class FramedConnection:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hubbub.serve.connection import Connection
-from hubbub.serve.line_client import LineClient
+from hubbub.serve.line.line_client import LineClient
+from hubbub.serve.sockets.connection import Connection
 from hubbub.wire.line.encoder import TELNET
 from hubbub.wire.line.telnet import Telnet
 

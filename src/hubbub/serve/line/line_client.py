@@ -12,8 +12,8 @@ from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, LoggedIn, Notice
-from hubbub.serve.connection import STOPPING, Connection
-from hubbub.serve.password_prompt import PasswordPrompt, RegistrationPrompt, SecretPrompt
+from hubbub.serve.line.password_prompt import PasswordPrompt, RegistrationPrompt, SecretPrompt
+from hubbub.serve.sockets.connection import STOPPING, Connection
 from hubbub.serve.terminal.edited_terminal import EditedTerminal
 from hubbub.serve.terminal.peer_screen import PeerScreen
 from hubbub.text import refusals
