@@ -167,7 +167,9 @@ class FakeBroker:
         return replace(found, note=self.note) if isinstance(found, LogPage) else found
 
     def of(self, room: str) -> list[Entry]:
-        return [entry for entry in self.log if entry.room == room]
+        """Return the entries of the room that has a name now."""
+        present = {id: name for name, id in self.ids.items()}
+        return [entry for entry in self.log if present.get(entry.room_id, entry.room) == room]
 
     def _state(self, room: str, latest: int) -> OpenedRoom:
         entries = self.of(room)

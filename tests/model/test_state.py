@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hubbub.chat.session import User
@@ -344,6 +344,13 @@ ENTRIES = st.one_of(
 
 
 @given(st.lists(st.tuples(ENTRIES, st.sampled_from(NAMES), st.sampled_from(HOSTS)), max_size=12))
+@example(
+    [
+        ((Kind.MODE, "+v Al!~Nc@bb.nc"), "Al", "~nc@aa.nc"),
+        ((Kind.HAND, "up Al!~Nc@bb.nc"), "Al", "~nc@aa.nc"),
+        ((Kind.RENAME, "bo"), "Al", "~Nc@bb.nc"),
+    ]
+)
 def test_overridden_state_entries_are_not_needed(told: list[tuple[tuple[Kind, str], str, str]]) -> None:
     entries = [
         entry_of("ops", number, number - 1, float(number), kind, nick, text, f"x.{number}", host)

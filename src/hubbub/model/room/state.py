@@ -320,7 +320,8 @@ class RoomState:
         self.hands = {now if one == before else one: turn for one, turn in self.hands.items()}
         moved = HandMoved(body.step, who) if isinstance(body, HandMoved) else TurnGiven(who)
         self._keep(_hand(now), replace(made, body=moved), None)
-        if ("v", _holder_text(now)) in self._sources:  # the new name has a voice that does not end
+        # A voice that does not end ends a hand: the rename gives it to the new name once more.
+        if any(("v", _holder_text(one)) in self._sources for one in (before, now)):
             del self.hands[now]
             self._drop(_hand(now))
             return False
