@@ -45,8 +45,23 @@ def test_keys_of_the_settings_are_used_and_what_is_no_key_is_refused(tmp_path: P
     one.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
         host_keys(settings)
+
+
+def test_key_is_made_in_a_folder_of_its_own_for_a_node_without_other_files(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path / "new" / "data"), broker="nats://127.0.0.1:4222")
+    assert host_keys(settings) == host_keys(settings)
+    assert stat.S_IMODE((tmp_path / "new" / "data").stat().st_mode) == 0o700
+
+
+def test_server_that_cannot_write_its_key_starts_unless_ssh_was_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert host_keys(Settings(data=str(file / "data"))) != host_keys(Settings(data=str(file / "data")))
+    assert "cannot be written" in caplog.text and "clients will warn" in caplog.text
     with pytest.raises(SettingsError, match="cannot be written"):
-        host_keys(Settings(data=str(tmp_path / "missing")))
+        host_keys(Settings(data=str(file / "data"), ssh="yes"))
 
 
 async def test_client_is_shown_the_key_of_the_data_folder(tmp_path: Path) -> None:

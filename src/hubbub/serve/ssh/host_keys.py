@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import asyncssh
 
 from hubbub.config import Settings
 from hubbub.errors import SettingsError, reason
-from hubbub.files import make_private, write_file_durably
+from hubbub.files import make_folder, make_private, write_file_durably
+
+log = logging.getLogger("hubbub")
 
 FILE = "ssh-host-key"  # in the data folder
 
@@ -16,10 +19,11 @@ FILE = "ssh-host-key"  # in the data folder
 def host_keys(settings: Settings) -> list[asyncssh.SSHKey]:
     """Return the host keys. Without a setting it is one in the data folder, which is made at the first start.
 
-    An ephemeral server makes a new key at each start.
+    An ephemeral server makes a new key at each start. So does one that cannot write its key, unless ssh was asked for:
+    a node of a cluster needs no other file.
 
     Raises:
-        SettingsError: a key cannot be read or written.
+        SettingsError: a key cannot be read; or it cannot be written, and the settings ask for ssh.
 
     """
     if settings.ssh_host_key:
@@ -32,9 +36,13 @@ def host_keys(settings: Settings) -> list[asyncssh.SSHKey]:
         return [_read(path)]
     made = _new()
     try:
+        make_folder(path.parent)
         write_file_durably(path, made.export_private_key("openssh"))
     except OSError as error:
-        raise SettingsError(f"The ssh host key {path} cannot be written: {reason(error)}.") from None
+        text = f"The ssh host key {path} cannot be written: {reason(error)}."
+        if settings.ssh == "yes":
+            raise SettingsError(text) from None
+        log.warning("%s The next start will have another one, and clients will warn of an attack", text)
     return [made]
 
 
