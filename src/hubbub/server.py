@@ -88,15 +88,19 @@ def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
         log.info("%s server running on %s%s", what, address, f" ({wire} only)" if wire and what == "Chat" else "")
 
 
-def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]], encrypts: bool) -> str:
+def _tell_ways(
+    settings: Settings, addresses: Sequence[tuple[str, Wire | None]], certificate: Certificate | None
+) -> str:
     """Log how to join, and the page's address as a QR code if the settings ask for it; return that address."""
     clear = settings.plaintext == "yes"
     found = ways.doors(addresses, ways.own_addresses())
-    for line in ways.lines(found, ways.Speaks(clear, encrypts, speaks_ssh(settings)), settings.host):
+    for line in ways.lines(found, ways.Speaks(clear, certificate is not None, speaks_ssh(settings)), settings.host):
         log.info("%s", line)
     url = ways.url(found, clear, settings.host)
     if settings.qr and url:
         log.info("%s", "\n".join(qr.half_blocks(url)))
+    if certificate:
+        log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
     return url
 
 
@@ -360,6 +364,8 @@ async def serve(settings: Settings) -> None:
             ending.callback(front.close)
             addresses = front.bind()
             certificate = house.certificate = Certificate(settings) if _wants_tls(settings) else None
+            if certificate:  # before anybody can see that the server runs, and have it reload
+                loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             house.start_storage()
             ending.push_async_callback(house.cluster.leave)
             ending.push_async_callback(house.log.stop, 1.0)
@@ -370,10 +376,7 @@ async def serve(settings: Settings) -> None:
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
                 await house.open_wires()
             ending.enter_context(Watchdog(house.lag.note))
-            hub.page_url = _tell_ways(settings, addresses, certificate is not None)
-            if certificate:
-                log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
-                loop.add_signal_handler(signal.SIGHUP, certificate.reload)
+            hub.page_url = _tell_ways(settings, addresses, certificate)
             upkeep = tasks.create_task(_keep_up(house, certificate))
             service_manager.tell("READY=1")
             await stop.wait()

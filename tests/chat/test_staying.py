@@ -362,7 +362,7 @@ def test_a_node_takes_over_those_who_stayed_on_a_node_that_is_gone(how: str) -> 
     assert inn.members() == (["Ann"] if how == "taken over" else []) and inn.house.broker.log == log
 
 
-@pytest.mark.parametrize("how", ["known", "unknown", "has come back there", "gone meanwhile"])
+@pytest.mark.parametrize("how", ["known", "unknown", "no store", "has come back there", "gone meanwhile"])
 def test_a_login_here_shows_what_somebody_has_missed_whom_another_node_keeps(how: str) -> None:
     inn = Inn("Bo")
     host = inn.away("Ann", "/join ops").host
@@ -373,6 +373,8 @@ def test_a_login_here_shows_what_somebody_has_missed_whom_another_node_keeps(how
     bo.types("/join ops", "two", "/join lobby", "one")
     inn.settle()
     inn.stays.known = {"idann": stay} if how != "unknown" else {}
+    if how == "no store":
+        inn.hub.staying.store = None
     places = {"rooms": ("lobby", "ops"), "joins": tuple(one.joined for one in stay.rooms)}
     home = inn.hub.remote.add(Person("Ann", host, id="idann", id_prefix="n2-1.", **places))  # type: ignore[arg-type]
     ann = inn.house.connect()

@@ -205,7 +205,7 @@ def test_name_is_registered_and_taken_back_by_nickserv(serve: Callable[..., Serv
 def encrypted(serve: Callable[..., Server]) -> tuple[str, str]:
     """Return the port of an address that is for encrypted clients only, and its certificate's fingerprint."""
     server = serve("--tls", "self-signed", "--listen", "ircs:127.0.0.1:0", "--motd", "Welcome to the chat")
-    fingerprint = server.logs(r"fingerprint is (\S+)")[1]
+    fingerprint = server.logs(r"SHA-256 fingerprint is (\S+)")[1]
     return server.logs(r"running on 127\.0\.0\.1:(\d+) \(tls only\)")[1], fingerprint
 
 

@@ -148,6 +148,7 @@ def test_a_reset_before_anything_was_read_loses_nothing(serve: Serve) -> None:
 def test_what_is_kept_for_those_who_are_gone_is_bounded(serve: Serve) -> None:
     server = serve("--rate", "0.2", "--burst", "2")
     witness = server.join("Witness")
+    server.logs("in a browser")  # all wires are loaded
     before = server.rss()
     socks = []
     for number in range(50):

@@ -398,7 +398,7 @@ def crowd(hub: Hub, rooms: list[str]) -> list[Silent]:
         user.away = "I am away until tomorrow morning " * 8
         hub.naming.attach(peer.session, user)
         for room in rooms:
-            user.rooms[room] = SimpleNamespace(name=room, members={user: 1 << 40})  # type: ignore[assignment]
+            user.rooms[room] = SimpleNamespace(name=room, id=room, members={user: 1 << 40})  # type: ignore[assignment]
     return people
 
 

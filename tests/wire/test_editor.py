@@ -572,3 +572,7 @@ def test_what_people_type_counts_as_no_line() -> None:
 @given(st.text(st.sampled_from("aé漢\u0e33\u0301\u200d👩👧🇩🇪\u1100\u1161\uac00\r\n\u0600 ")))
 def test_characters_are_those_that_people_see(text: str) -> None:
     assert clusters(text) == regex.findall(r"\X", text)
+
+
+def test_a_mark_without_a_letter_stands_on_a_space() -> None:
+    assert [visible(char) for char in ("a", "\u0301", "e\u0301")] == ["a", " \u0301", "e\u0301"]

@@ -1,21 +1,18 @@
-// The ssh keys that log in to the account; they are added over ssh, because only there somebody can sign with them.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+// The keys of the page, as a dialogue and for /help.
+import { Dialogue } from "./dialogue.js";
+import { html } from "./vendor/htm-preact.js";
 
-const date = (seconds) => new Date(seconds * 1000).toLocaleDateString();
+const KEYS = [
+  ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up", "In an empty field, correct your last message."],
+  ["Up, Down", "Bring back what you said; in the messages, go to the next one."], ["Enter", "On a message, open its menu."],
+  ["Tab", "Complete a name or a command."], ["Shift+Enter", "Begin a new line."], ["Escape", "Go back to the message field."],
+  ["?", "Show these keys."],
+];
 
-export function Keys({ account }) {
-  const top = useRef(null);
-  const [keys, setKeys] = useState([]);
-  const [told, tell] = useState("");
-  const show = (said) => { if (said.failed) tell(said.failed); else setKeys(said.keys); return said; };
-  useEffect(() => { account.ask("keys").then(show); }, []);
-  const end = async (id) => {
-    if (!show(await account.ask("keys/end", { ids: [id] })).failed) tell("The key is removed.");
-    top.current?.focus();
-  };
-  return html`<details><summary ref=${top}>ssh keys</summary>
-    <ul>${keys.map(({ id, kind, added }) => html`<li key=${id}><span><code>${id}</code>, ${kind}, since ${date(added)}</span>
-      <button aria-label=${`Remove: ${id}`} onClick=${() => end(id)}>Remove</button></li>`)}</ul>
-    <div role="status">${told}</div>
-    <p>To add one, connect with ssh, and type there the code of another device: <code>/link CODE</code>.</p></details>`;
+// What /help tells of them, in the columns of the server's lines.
+export function keysAfter(lines) {
+  const width = /^\S.*? {2,}/.exec(lines[0])?.[0].length ?? 20;
+  return ["", "Keys on this page:", ...KEYS.map(([key, what]) => `${key.padEnd(width)}${what}`)];
 }
+
+export const Keys = ({ close }) => html`<${Dialogue} title="Keys" close=${close}><dl class="keys">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl><//>`;

@@ -1,7 +1,7 @@
 // The dialogue of the reader's account: what is logged in by it, and how a guest's name becomes one.
 import { Invitation, Secret } from "./credentials.js";
 import { Device } from "./devices.js";
-import { Keys } from "./keys.js";
+import { SshKeys } from "./ssh-keys.js";
 import { Tokens } from "./tokens.js";
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 
@@ -59,7 +59,7 @@ function Sessions({ chat }) {
     <p><button onClick=${() => account.logOut()}>Log out here</button></p>
     <${Device} chat=${chat} />
     <${Tokens} account=${account} />
-    <${Keys} account=${account} />
+    <${SshKeys} account=${account} />
     <${Closing} account=${account} />`;
 }
 

@@ -57,15 +57,8 @@ class Certificate:
             self._cert, self._key = Path(settings.tls_cert), Path(settings.tls_key or settings.tls_cert)
         self._authorities = Path(settings.tls_client_ca) if settings.tls_client_ca else None
         self._stamp = self._stat()
+        self.fingerprint = ""  # SHA-256, as browsers and openssl show it
         self.context = self._load()
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the certificate's SHA-256 fingerprint, as browsers and openssl show it."""
-        text = self._cert.read_text("ascii")
-        end = "-----END CERTIFICATE-----"
-        der = ssl.PEM_cert_to_DER_cert(text[: text.index(end) + len(end)] + "\n")
-        return _colons(hashlib.sha256(der).hexdigest())
 
     def look(self) -> None:
         """Load the certificate again if its files have changed. Renew a self-signed one RENEWAL before its end."""
@@ -128,7 +121,17 @@ class Certificate:
             raise SettingsError(f"The certificate {self._cert} or its key cannot be read: {reason(error)}.") from None
         if self._authorities:
             _ask_for_certificates(context, self._authorities)
+        self.fingerprint = self._read_fingerprint()
         return context
+
+    def _read_fingerprint(self) -> str:
+        """Return the fingerprint of the first certificate in the file. Raises SettingsError."""
+        end = "-----END CERTIFICATE-----"
+        try:
+            der = ssl.PEM_cert_to_DER_cert(self._cert.read_text("ascii").partition(end)[0] + f"{end}\n")
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"The certificate {self._cert} cannot be read: {error}.") from None
+        return _colons(hashlib.sha256(der).hexdigest())
 
 
 def _ask_for_certificates(context: ssl.SSLContext, authorities: Path) -> None:
