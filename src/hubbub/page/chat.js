@@ -50,6 +50,7 @@ export class Chat {
     this.target = null; // where the log is scrolled to: {room, seq, top} or {room, end}
     this.directory = []; // rooms that there are
     this.unlisted = 0; // and how many more
+    this.listed = new Set(); // commands whose answer is to be shown
     this.count = 0;
     this.asked = new Map(); // label: what to do with the answer
     this.parts = new Set(); // the labels of questions for a part of a list
@@ -412,7 +413,7 @@ export class Chat {
       this.writeTo(to).then((talk) => { if (talk) this.sending.add(talk, text); else this.note([`Not sent to ${to}: ${text}`], true); });
       return;
     }
-    this.listed = name; // who and rooms are asked for unseen, too
+    this.listed.add(name); // who and rooms are asked for unseen, too
     for (const room of this.rooms.values()) room.past = "";
     const room = talk?.address ?? this.current, about = talk?.stored && ABOUT_TALKS.has(name) && rest[0] !== "@" ? `${talk.address} ` : "";
     const send = (line) => this.link.send({ type: "command", room, line });

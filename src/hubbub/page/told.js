@@ -34,7 +34,7 @@ const pastLine = (chat, { time, room, nick, text }) => `${whenOf(time)}  ${room 
 
 // An answer that is not about a label.
 function list(chat, lines, error = false) {
-  chat.listed = "";
+  if (error) chat.listed.clear();
   chat.note(lines, error);
 }
 
@@ -156,8 +156,7 @@ export const TOLD = {
   notice(chat, { lines, label, room }) {
     if (room) return void inClass("forOperators", chat, chat.rooms.get(room), lines);
     if (chat.answer({ label, lines })) return;
-    if (chat.listed !== "help" || lines.length < 2) return list(chat, lines);
-    chat.listed = "";
+    if (lines.length < 2 || !chat.listed.delete("help")) return list(chat, lines);
     import("./keys.js").then(({ keysAfter }) => list(chat, [...lines, ...keysAfter(lines)]), () => list(chat, lines));
   },
 
@@ -179,7 +178,7 @@ export const TOLD = {
   rooms(chat, { rooms, more = 0 }) {
     Object.assign(chat, { directory: rooms, unlisted: more });
     const lines = rooms.map(({ name, members, topic }) => `${name} (${members})${topic && `: ${topic}`}`);
-    if (chat.listed === "rooms") list(chat, [...lines, ...beyond(more)]);
+    if (chat.listed.delete("rooms")) list(chat, [...lines, ...beyond(more)]);
     chat.changed();
   },
 
@@ -193,7 +192,7 @@ export const TOLD = {
       room.answered = true;
       chat.upToDate(room);
     }
-    if (!chat.answer({ label }) && chat.listed === "who") {
+    if (!chat.answer({ label }) && chat.listed.delete("who")) {
       const names = nicks.map((nick) => (operators.includes(nick) ? `@${nick}` : nick));
       list(chat, [`In ${name}: ${names.join(", ")}`, ...beyond(more)]);
     }
