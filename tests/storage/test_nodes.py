@@ -63,6 +63,22 @@ async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start)
     await bo.sees("Ann has joined the chat")
 
 
+async def test_leave_that_a_node_publishes_twice_is_no_sign_of_another_log(start: Start) -> None:
+    """It is published when the node of a user is gone, and when the log has their join and no leave."""
+    one = await start()
+    bo = await one.enter("Bo")
+    for _ in range(2):
+        one.hub.remote.publish_leaves("n9.5.left", "Zoe", "~nc@x.nc", ["lobby"])
+        await until(lambda: one.hub.pipeline.idle, lambda: "a leave has no outcome")
+    bo.types("still here")
+    (entry,) = [
+        e for batch in one.hub.loaded["lobby"].recent_batches.values() for e in batch.entries if e.nick == "Zoe"
+    ]
+    assert isinstance(entry.body, Left) and not one.broker.identity.fault
+    await until(lambda: one.hub.pipeline.idle, lambda: "a message has no outcome")
+    assert one.hub.loaded["lobby"].end.seq > entry.seq and "could not" not in bo.seen
+
+
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_name_that_is_claimed_while_the_lease_is_lost_is_held_by_the_next_one(
     start: Start, monkeypatch: pytest.MonkeyPatch, renewed: bool

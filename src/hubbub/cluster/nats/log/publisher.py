@@ -30,6 +30,7 @@ GIVE_UP = 12.0  # seconds after which a message of unknown outcome is reported a
 INSIST = 60.0  # seconds within which an imported entry batch must be stored; no user waits for it
 MISTAKE = "the server has an internal error"
 UNSURE = "the chat's servers did not confirm it"
+REPEATED = "it is in the log already"
 FORSAKEN = "the chat could not be reached"
 COMING = (Joined, Left, NickChanged)  # bodies that record the presence or name of a user
 
@@ -40,6 +41,10 @@ class InUse(Rejected):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is already a room called {name}")
         self.name = name
+
+
+class Repeated(BrokerError):
+    """The log has the first draft of an entry batch already, which is a leave."""
 
 
 class QueuedBatch(deque[Draft]):
@@ -174,7 +179,11 @@ class Publisher:
                     break
             batch = batches.cut(list(islice(outgoing, batches.MAX_ENTRIES)), _sort)
             before, ruling = feed.room, feed.state.ruling
-            if not await self._store(feed, outgoing, batch):
+            try:
+                if not await self._store(feed, outgoing, batch):
+                    continue
+            except Repeated:
+                self._drop_first(outgoing)
                 continue
             outgoing.under_way = 0
             for _ in batch:
@@ -186,6 +195,15 @@ class Publisher:
                 else:
                     self._following.keep_soon(feed)
 
+    def _drop_first(self, outgoing: QueuedBatch) -> None:
+        """Let a draft that is in the log already leave the queue; it is not to be stored again."""
+        self._hear(True)
+        outgoing.under_way = 0
+        first = outgoing.popleft()
+        self.forsaken.discard(first.id)
+        first.must_store = False
+        self.failed([first], REPEATED, True)
+
     def _pack(self, feed: RoomFeed, batch: Sequence[Draft]) -> bytes:
         now = self.newest = stamp(self._clock(), self.newest)
         return batches.encode(feed.pack([batches.line(draft, now) for draft in batch]))
@@ -195,6 +213,10 @@ class Publisher:
 
         A batch of messages is reported as not confirmed GIVE_UP seconds after its first attempt without an answer.
         Return False, without a report, if the batch was not sent and is no longer the next one to store.
+
+        Raises:
+            Repeated: the first draft is in the log already, and the servers have taken none of the others.
+
         """
         id, data = batch[0].id, b""
         # The time of the first attempt without an answer. From then on the data must not change.
@@ -237,7 +259,9 @@ class Publisher:
         return True
 
     async def _try(self, feed: RoomFeed, first: Draft, data: bytes, patience: float) -> None:
-        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or OutcomeUnknown.
+        """Store an entry batch, and wait until its copy was delivered.
+
+        Raises Unsent, Rejected, Repeated or OutcomeUnknown.
 
         `patience` is the time to wait for the servers' answer, in seconds.
         """
@@ -253,7 +277,7 @@ class Publisher:
         if first.id in feed.unseen:
             # A leave may be published twice, with one id: for a node that is gone, and for a join without a leave.
             if isinstance(first.body, Left):
-                raise Rejected("this leave is in the log already")
+                raise Repeated
             self._identity.mistrust(SHORTER, "a number was given that another message had")
             raise OutcomeUnknown
 
