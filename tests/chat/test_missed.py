@@ -81,3 +81,19 @@ def test_nothing_is_said_if_the_log_cannot_be_read() -> None:
     away.house.broker.fault = "away"
     ann = away.back()
     assert missed(ann) == [] and any(isinstance(line, str) for line in ann.seen)
+
+
+def test_time_is_that_of_the_first_message_if_it_came_before_the_lost_connection_was_noticed() -> None:
+    for limits in ({}, FORGETFUL):
+        away = Absence(**limits)
+        ann = away.back()
+        lobby = ann.session.rooms["lobby"]
+        read = lobby.end.seq
+        away.says(2)  # they are written to a connection that is dead
+        away.house.now += 30
+        ann.leave()
+        away.house.now += 60
+        again = away.house.connect()
+        again.session.seen = {lobby.id: read}
+        away.log_in("Ann", again, forget=False)
+        assert missed(again) == [Missed("lobby", 2, NOON + 60, NOON + 150)]

@@ -267,8 +267,8 @@ class Missed(_Event, frozen=True):
     """The session is about to be given messages that its user has missed while no session was connected.
 
     `count` is their number; with `more` there are more than that. `since` is the time when the user left, or that of
-    the first message if others of their sessions are connected; `now` is the time of the event (epoch seconds). Without
-    a room they are private messages. `elsewhere` means a room that is not the session's current one.
+    the first message if it is older or if others of their sessions are connected; `now` is the time of the event (epoch
+    seconds). Without a room they are private messages. `elsewhere` means a room that is not the session's current one.
     """
 
     room: str

@@ -29,7 +29,8 @@ def tell_missed(core: Core, session: Session, room: Room, after: int, left_at: f
         session: the session.
         room: the room.
         after: the number of the last entry that it was given.
-        left_at: when its user left, in epoch seconds; 0 if that is not known, and then the first message counts.
+        left_at: when its user left, in epoch seconds; 0 if that is not known. The first message counts if it is older:
+            a lost connection is noticed late, and what was written to it meanwhile did not arrive.
 
     """
 
@@ -37,7 +38,8 @@ def tell_missed(core: Core, session: Session, room: Room, after: int, left_at: f
         if isinstance(count, BrokerError) or not count[0]:
             return None
         number, more, first = count
-        return Missed(room.name, number, left_at or first, core.clock(), more, session.current != room.id)
+        since = min(left_at or first, first)
+        return Missed(room.name, number, since, core.clock(), more, session.current != room.id)
 
     if after >= room.newest_uncached():
         if found := event(_in_memory(session, room, after, core.limits.max_behind)):
