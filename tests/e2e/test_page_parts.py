@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from browser import Enter, go_in, said, say
+from browser import Enter, go_in, paste, said, say
 from playwright.sync_api import Response, Route, expect
 
 from scene import Server
@@ -49,6 +49,15 @@ def test_part_that_does_not_arrive_is_said_and_fetched_again(server: Server, ent
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
     expect(page.get_by_role("button", name="Display")).to_be_focused()
+
+
+def test_copying_says_if_its_part_does_not_arrive(server: Server, enter: Enter) -> None:
+    page = enter(server)
+    page.route(re.compile("/page/choose.js"), lambda route: route.abort())
+    paste(page, "if tea:\n    drink()")
+    said(page).hover()
+    said(page).get_by_role("button", name="Copy these lines").click()
+    expect(page.locator(".flash")).to_contain_text("This part of the page did not arrive.")
 
 
 def test_parts_are_there_when_the_connection_is_lost_after_a_message(server: Server, enter: Enter) -> None:

@@ -52,9 +52,8 @@ export class Acts {
   linkTo(room, { seq }) { return `${location.href.split("#")[0]}#${encodeURIComponent(room.name)}/${seq}`; }
 
   // Go to a message of which only the id is known; give the reader's own one its new text.
-  async goTo(...what) { (await this.doing())?.goTo(this.chat, ...what); }
-  async correct(room) { (await this.doing())?.correct(this.chat, room); }
-  doing() { return doing().catch(() => this.chat.trouble(FAILED)); }
+  goTo(...what) { doing().then(({ goTo }) => goTo(this.chat, ...what), () => this.chat.trouble(FAILED)); }
+  correct(room) { doing().then(({ correct }) => correct(this.chat, room), () => this.chat.trouble(FAILED)); }
 
   // --- in the field: an answer or a correction ---
 

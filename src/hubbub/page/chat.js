@@ -360,8 +360,7 @@ export class Chat {
   // Go to an entry that may be far back, in a room that may not be joined. `top`: to the place before a reload.
   async jump(name, seq, top = false) {
     if (!top && this.rooms.has(name)) this.show(name);
-    const part = await distant().catch(() => this.trouble(FAILED));
-    return part?.jump(this, name, seq, top);
+    return distant().then(({ jump }) => jump(this, name, seq, top), () => this.trouble(FAILED));
   }
 
   newest(room) {
@@ -495,5 +494,5 @@ function addressed() {
 }
 
 function notify(...what) {
-  if (document.hidden && globalThis.Notification?.permission === "granted") distant().then((part) => part.notify(...what), () => {});
+  if (document.hidden && globalThis.Notification?.permission === "granted") distant().then(({ notify: tell }) => tell(...what), () => {});
 }

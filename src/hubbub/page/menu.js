@@ -1,6 +1,6 @@
 // The ways to the menu on a message: a button, keys, a long press. And what the buttons in a row of the log do.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
-import { lazy } from "./lazy.js";
+import { FAILED, lazy } from "./lazy.js";
 import { LINES } from "./place.js";
 import { SAID } from "./room.js";
 import { fences } from "./text.js";
@@ -10,10 +10,10 @@ const Menu = lazy(() => import("./choose.js"), "Menu"), Person = lazy(() => impo
 const LONG_PRESS = 450, MOVED = 10; // milliseconds, pixels
 const COPIED = 2000; // milliseconds for which a button says so
 
-async function copyCode(button, entry) {
+async function copyCode(chat, button, entry) {
   const which = button.dataset.copy, text = which === "all" ? entry?.text : fences(entry?.text ?? "")[which];
-  const { toClipboard } = await import("./choose.js");
-  if (!(await toClipboard(text ?? button.previousSibling.textContent))) return;
+  const done = import("./choose.js").then(({ toClipboard }) => toClipboard(text ?? button.previousSibling.textContent), () => chat.trouble(FAILED));
+  if (!(await done)) return;
   button.classList.add("copied");
   setTimeout(() => button.classList.remove("copied"), COPIED);
 }
@@ -39,7 +39,7 @@ export function useMenu(chat, room) {
   const release = () => { clearTimeout(press.current?.timer); press.current = null; };
   const onClick = (event) => {
     const on = (name) => event.target.closest(`[data-${name}]`), entry = entryOf(event);
-    if (on("copy")) copyCode(on("copy"), entry);
+    if (on("copy")) copyCode(chat, on("copy"), entry);
     else if (on("jump")) acts.goTo(room, on("jump").dataset.jump);
     else if (on("reaction")) acts.react(room, entry, on("reaction").dataset.reaction);
     else if (on("act")?.dataset.act === "reply") acts.begin(room, entry, false);

@@ -5,7 +5,7 @@ import { folded } from "./text.js";
 const PRIVATE = 100_000; // characters of a private conversation that outlive a reload
 
 // What one says to a user and nobody else hears. It belongs to the user and not to the name, which somebody else may get.
-export class Talk extends Room {
+class Talk extends Room {
   constructor(key, nick) {
     super(key);
     this.isPrivate = true;
