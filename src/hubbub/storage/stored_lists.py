@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from hubbub.chat.classroom.join_codes import JoinCode, JoinCodes
-from hubbub.chat.classroom.lists import Lists
+from hubbub.chat.classroom.lists import ListChange, ListChanged, Lists
 from hubbub.chat.classroom.questions import Question, Questions
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage import key_value
@@ -50,19 +50,11 @@ class StoredLists(Generic[T]):
     def _note(self, key: str, item: Item | None) -> None:
         self._lists.note(key.removeprefix(self._prefix), self._read(item))
 
-    def change(
-        self, key: str, change: Callable[[Sequence[T]], Sequence[T]], done: Callable[[Sequence[T] | Refused], None]
-    ) -> None:
+    def change(self, key: str, change: ListChange[T], done: ListChanged[T]) -> None:
         """Change the list with a key, and call `done` with it or with a refusal."""
         self._try(key, change, done, TRIES)
 
-    def _try(
-        self,
-        key: str,
-        change: Callable[[Sequence[T]], Sequence[T]],
-        done: Callable[[Sequence[T] | Refused], None],
-        tries: int,
-    ) -> None:
+    def _try(self, key: str, change: ListChange[T], done: ListChanged[T], tries: int) -> None:
         def read(item: Item | BrokerError | None) -> None:
             if isinstance(item, BrokerError):
                 done(refusals.BUSY(reason=item))
@@ -84,8 +76,8 @@ class StoredLists(Generic[T]):
     def _written(
         self,
         key: str,
-        change: Callable[[Sequence[T]], Sequence[T]],
-        done: Callable[[Sequence[T] | Refused], None],
+        change: ListChange[T],
+        done: ListChanged[T],
         tries: int,
         values: Sequence[T],
         outcome: int | BrokerError | None,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
 from hubbub.chat.classroom.hands import who
-from hubbub.chat.classroom.questions import IN_ROOM, OF_HOST, OF_PERSON, QUESTION_BYTES, Change, Question
+from hubbub.chat.classroom.lists import ListChange
+from hubbub.chat.classroom.questions import IN_ROOM, OF_HOST, OF_PERSON, QUESTION_BYTES, Question
 from hubbub.chat.session import owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
@@ -100,7 +101,9 @@ def close(hub: Hub, session: Session, room: Room, number: int, publish: bool) ->
     _change(hub, session, room, take, told)
 
 
-def _change(hub: Hub, session: Session, room: Room, change: Change, told: Callable[[Sequence[Question]], None]) -> None:
+def _change(
+    hub: Hub, session: Session, room: Room, change: ListChange[Question], told: Callable[[Sequence[Question]], None]
+) -> None:
     operation = session.begin("question")
 
     def done(outcome: Sequence[Question] | Refused) -> None:

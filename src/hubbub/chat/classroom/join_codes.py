@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hubbub.chat.classroom.ballots import token_of
-from hubbub.chat.classroom.lists import Lists
+from hubbub.chat.classroom.lists import ListChanged, Lists
 from hubbub.errors import Refused
 from hubbub.text import refusals
 from hubbub.text.codes import LETTERS, read_code
@@ -91,7 +91,7 @@ class JoinCodes(Lists[JoinCode]):
         one = JoinCode(room.id, room.name, nick, now, now + seconds, most)
         self.store.change(letters, lambda _: (one,), lambda outcome: done(_letters(outcome, letters)))
 
-    def end(self, letters: str, done: Callable[[Sequence[JoinCode] | Refused], None]) -> None:
+    def end(self, letters: str, done: ListChanged[JoinCode]) -> None:
         """End a code."""
         self.store.change(letters, lambda _: (), done)
 

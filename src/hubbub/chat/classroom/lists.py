@@ -9,20 +9,18 @@ from hubbub.errors import Refused
 
 T = TypeVar("T")
 
+# Gets the list as it is stored and returns the new one, or raises Refused.
+ListChange = Callable[[Sequence[T]], Sequence[T]]
+ListChanged = Callable[[Sequence[T] | Refused], None]  # gets the list after the change, or why it was not changed
+
 
 class ListStore(Protocol[T]):
     """Lists by key, outside this process: the same ones on all nodes."""
 
-    def change(
-        self,
-        key: str,
-        change: Callable[[Sequence[T]], Sequence[T]],
-        done: Callable[[Sequence[T] | Refused], None],
-    ) -> None:
+    def change(self, key: str, change: ListChange[T], done: ListChanged[T]) -> None:
         """Change the list with a key, and call `done`, now or later, with it or with a refusal.
 
-        `change` gets the stored list, and may raise Refused; it is called again if another node changes the list at the
-        same time.
+        `change` is called again if another node changes the list at the same time.
         """
         ...
 
@@ -38,12 +36,7 @@ class Lists(Generic[T]):
         """Return the list with a key, the first one first."""
         return self._known.get(key, ())
 
-    def change(
-        self,
-        key: str,
-        change: Callable[[Sequence[T]], Sequence[T]],
-        done: Callable[[Sequence[T] | Refused], None],
-    ) -> None:
+    def change(self, key: str, change: ListChange[T], done: ListChanged[T]) -> None:
         """Change a list in memory alone."""
         try:
             self.note(key, change(self.of(key)))

@@ -6,7 +6,7 @@ They are no entries of the log, which all members read: they are kept beside it,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.chat.classroom.hands import send_to_operators
@@ -37,9 +37,6 @@ class Question(NamedTuple):
     text: str
     time: float
     author: str = ""
-
-
-Change = Callable[[Sequence[Question]], Sequence[Question]]  # may raise Refused
 
 
 class Questions(Lists[Question]):
