@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection
+from functools import lru_cache
 
 from hubbub.text.cleaning import fold
 from hubbub.text.confusables import PROTOTYPES
@@ -15,15 +16,23 @@ def _skeleton(text: str) -> str:
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(PROTOTYPES))
 
 
+@lru_cache(maxsize=4096)
+def _letter_skeleton(char: str) -> str:
+    """Return the skeleton of one character; ASCII stays as it is: a zero is not mistaken for a small o."""
+    return char if char.isascii() else _skeleton(char)
+
+
 def looks(name: str) -> frozenset[str]:
     """Return the looks of a valid name, with and without case; names that share one of them look alike.
 
     All of them are needed: `AIice` with a capital i looks like Alice only with its case, `аLICE` only without. Some
     scripts have caseless letters, or letters of the other case, that look like capitals: Cherokee's `Ꮪ`, Lisu's `ꓢ`.
     """
+    # All accounts are looked at when the server starts, and most names need no more than this.
+    if name.isascii():
+        return frozenset((name.translate(PROTOTYPES), name.lower().translate(PROTOTYPES)))
     shown = unicodedata.normalize("NFKC", name)
-    # ASCII digits stay as they are: a zero is not mistaken for a small o.
-    letters = "".join(char if char.isascii() else _skeleton(char) for char in shown)
+    letters = "".join(map(_letter_skeleton, shown))
     return frozenset((_skeleton(shown), _skeleton(fold(name)), _skeleton(letters.casefold())))
 
 

@@ -36,7 +36,7 @@ class Ask(Protocol):
 
 
 class _PolledPrefix:
-    """A watched prefix, and the revision up to which its changes were reported.
+    """A watched prefix, and how far its items, and then the changes of them, were reported.
 
     Args:
         prefix: the prefix.
@@ -49,7 +49,8 @@ class _PolledPrefix:
         self.prefix = prefix
         self.changed = changed
         self.ready = ready
-        self.upto = 0
+        self.key = prefix  # the last one that was reported of the items that are there
+        self.upto = 0  # the revision up to which changes were reported
         self.began = False  # whether `ready` was called
         self.asked = False  # whether the database is being read for it
         self.again = False  # whether something was changed since it was asked
@@ -127,27 +128,42 @@ class SqliteKeyValue:
             watcher.again = True
             return
         watcher.asked, watcher.again = True, False
-        prefix, upto = watcher.prefix, watcher.upto
-        self._read(lambda db: _changes(db, prefix, upto), lambda found: self._report(watcher, found))
+        prefix, key, upto = watcher.prefix, watcher.key, watcher.upto
+        if watcher.began:
+            self._read(lambda db: _changes(db, prefix, upto), lambda found: self._report(watcher, found))
+        else:
+            self._read(lambda db: _page(db, prefix, key), lambda found: self._report_page(watcher, found))
+
+    def _report_page(self, watcher: _PolledPrefix, found: tuple[Sequence[Item], int] | BrokerError) -> None:
+        """Report some of the items that are there, in the order of their keys."""
+        watcher.asked = False
+        if isinstance(found, BrokerError):
+            self._watchers.remove(watcher)
+            watcher.ready(found)
+            return
+        items, newest = found
+        # Whatever changes from now on is reported by its revision, deletions of reported items included.
+        watcher.upto = watcher.upto or newest
+        for item in items:
+            watcher.changed(item.key, item)
+        if len(items) == MAX_ITEMS:
+            watcher.key = items[-1].key
+            self._look(watcher)
+            return
+        watcher.began = True
+        watcher.ready(None)
+        if watcher.again or newest > watcher.upto:
+            self._look(watcher)
 
     def _report(self, watcher: _PolledPrefix, found: tuple[Sequence[Change], int] | BrokerError) -> None:
         watcher.asked = False
         if isinstance(found, BrokerError):
-            if not watcher.began:
-                self._watchers.remove(watcher)
-                watcher.ready(found)
             self._newest = 0  # the next poll looks again
             return
-        changes, upto = found
+        changes, watcher.upto = found
         for key, value, revision in changes:
-            if value is not None or watcher.began:
-                watcher.changed(key, None if value is None else Item(key, value, revision))
-        watcher.upto = upto
-        more = len(changes) == MAX_ITEMS
-        if not more and not watcher.began:
-            watcher.began = True
-            watcher.ready(None)
-        if more or watcher.again:
+            watcher.changed(key, None if value is None else Item(key, value, revision))
+        if len(changes) == MAX_ITEMS or watcher.again:
             self._look(watcher)
 
 
@@ -193,11 +209,24 @@ def _expect(db: sqlite3.Connection, key: str, revision: int) -> None:
         raise Changed
 
 
-def _items(db: sqlite3.Connection, prefix: str, after: int, limit: int) -> list[Item]:
+def _end(prefix: str) -> str:
     # A slash at the end of the prefix is followed in the order of bytes by "0": the range needs no LIKE.
-    end = f"{prefix[:-1]}0"
+    return f"{prefix[:-1]}0"
+
+
+def _items(db: sqlite3.Connection, prefix: str, after: int, limit: int) -> list[Item]:
     rows = "SELECT key, value, revision FROM item WHERE key >= ? AND key < ? AND revision > ? ORDER BY revision LIMIT ?"
-    return [Item(*row) for row in db.execute(rows, (prefix, end, after, limit))]
+    return [Item(*row) for row in db.execute(rows, (prefix, _end(prefix), after, limit))]
+
+
+def _page(db: sqlite3.Connection, prefix: str, after: str) -> tuple[list[Item], int]:
+    """Return the next items under a prefix by their keys, at most MAX_ITEMS, and the newest revision before that.
+
+    A page costs the same however many items there are.
+    """
+    newest = schema.mark(db, "revision")
+    rows = "SELECT key, value, revision FROM item WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
+    return [Item(*row) for row in db.execute(rows, (after, _end(prefix), MAX_ITEMS))], newest
 
 
 def _changes(db: sqlite3.Connection, prefix: str, after: int) -> tuple[list[Change], int]:
@@ -206,11 +235,11 @@ def _changes(db: sqlite3.Connection, prefix: str, after: int) -> tuple[list[Chan
     newest = schema.mark(db, "revision")
     if newest <= after:
         return [], after
-    end = f"{prefix[:-1]}0"
+    # Without the `+` SQLite would read all items under the prefix, and not only those with a higher revision.
     rows = (
-        "SELECT key, value, revision FROM item WHERE key >= ?1 AND key < ?2 AND revision > ?3 UNION ALL "
-        "SELECT key, NULL, revision FROM item_gone WHERE key >= ?1 AND key < ?2 AND revision > ?3 "
+        "SELECT key, value, revision FROM item WHERE +key >= ?1 AND +key < ?2 AND revision > ?3 UNION ALL "
+        "SELECT key, NULL, revision FROM item_gone WHERE +key >= ?1 AND +key < ?2 AND revision > ?3 "
         "ORDER BY revision LIMIT ?4"
     )
-    found = db.execute(rows, (prefix, end, after, MAX_ITEMS)).fetchall()
+    found = db.execute(rows, (prefix, _end(prefix), after, MAX_ITEMS)).fetchall()
     return found, found[-1][2] if len(found) == MAX_ITEMS else max(newest, found[-1][2] if found else 0)
