@@ -51,14 +51,13 @@ from hubbub.serve.sockets.connection import ClientProtocol, Shared
 from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.watchdog import Watchdog
-from hubbub.ssh_opening import opened_ssh, speaks_ssh
+from hubbub.ssh_opening import SshOpening, speaks_ssh
 from hubbub.storage.stored_lists import stored_join_codes, stored_questions
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
     from hubbub.serve.irc.client import IrcClient
     from hubbub.serve.pushing import PushSender
-    from hubbub.serve.ssh.authentication.key_file import KeyFile
     from hubbub.serve.web.site import Web
 
 log = logging.getLogger("hubbub")
@@ -115,8 +114,8 @@ async def _keep_up(house: App, certificate: Certificate | None) -> None:
         await asyncio.sleep(LOOK)
         if certificate:
             certificate.look()
-        if house.key_file:
-            house.key_file.look()
+        if house.ssh and house.ssh.key_file:
+            house.ssh.key_file.look()
         if time.monotonic() >= free_at:
             free_at += FREE
             if house.hub.delivery.expire() and trim:
@@ -198,10 +197,11 @@ class App:
         self.certificate: Certificate | None = None
         self._sender: PushSender | None = None  # of notifications; None until the first one
         self.web: Web | None = None  # None until it is loaded
-        self.key_file: KeyFile | None = None  # of ssh; the same
+        self.ssh: SshOpening | None = None  # None if there is no ssh wire, and at first
         self.accounts: AccountRegistry  # once they are loaded
         self.stays: StayStore  # the same
         self.front: Acceptor
+        self._tasks: asyncio.TaskGroup  # that sets up connections, and loads wires
 
     def _push(
         self,
@@ -301,6 +301,7 @@ class App:
 
     def accept(self, tasks: asyncio.TaskGroup) -> Acceptor:
         """Return the acceptor, which does not listen yet; `tasks` sets up its connections."""
+        self._tasks = tasks
         self.front = Acceptor(
             self.shared, tasks, self.wires, lambda: self.certificate.context if self.certificate else None
         )
@@ -317,21 +318,16 @@ class App:
         from hubbub.serve.web.site import Web
 
         web = self.web = Web(self.hub, self.network, self.shared, self.probe, self.readings)
-        self._open(Wire.IRC, lambda caller: IrcProtocol(self.hub, self.network, caller.since))
-        self._open(Wire.HTTP, lambda caller: web.client(caller.encrypted))
+        self._late[Wire.IRC].open(lambda caller: IrcProtocol(self.hub, self.network, caller.since))
+        self._late[Wire.HTTP].open(lambda caller: web.client(caller.encrypted))
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await web.start_metrics(sockets)
             log.info("Metrics are at http://%s/metrics", show(sockets[0].getsockname()))
         if Wire.SSH in self._late:
-            ssh = await opened_ssh(self.hub, self.shared, self.backend.key_values)
-            self.key_file = ssh.key_file
-            self._open(Wire.SSH, ssh.client)
+            self.ssh = SshOpening(self.hub, self.shared, self.backend.key_values, self._late[Wire.SSH])
+            await self.ssh.begin(self._tasks)
         return web
-
-    def _open(self, wire: Wire, factory: Callable[[Caller], ClientProtocol]) -> None:
-        self.wires[wire] = factory
-        self._late[wire].open(factory)
 
 
 async def serve(settings: Settings) -> None:

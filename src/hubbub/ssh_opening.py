@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.serve.accept.address import wire_of
-from hubbub.serve.accept.dispatcher import Caller
-from hubbub.serve.late_wire import load
-from hubbub.serve.sockets.connection import ClientProtocol, Shared
+from hubbub.serve.late_wire import LateWire, load, on_thread
+from hubbub.serve.sockets.connection import Shared
 from hubbub.storage.host_keys import announce
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
     from hubbub.serve.ssh.authentication.key_file import KeyFile
+    from hubbub.serve.ssh.host_keys import HostKey
 
 log = logging.getLogger("hubbub")
-
-
-class OpenedSsh(NamedTuple):
-    """The factory of the clients of the wire, and the keys that the operator lets in."""
-
-    client: Callable[[Caller], ClientProtocol]
-    key_file: KeyFile
 
 
 def speaks_ssh(settings: Settings) -> bool:
@@ -43,29 +38,65 @@ def speaks_ssh(settings: Settings) -> bool:
     return installed
 
 
-async def opened_ssh(hub: Hub, shared: Shared, store: KeyValueStore) -> OpenedSsh:
-    """Load the ssh wire, which takes long, and return it.
+class SshOpening:
+    """Opens the ssh wire: the host keys at the start, the rest when the first client comes.
+
+    asyncssh takes as much memory as the rest of the server, and many servers never see an ssh client.
 
     Args:
         hub: the hub.
         shared: the state that all connections share.
         store: the key-value store of the log.
-
-    Raises:
-        SettingsError: a key cannot be read or written.
+        wire: the wire, where the first clients wait.
 
     """
-    await load("hubbub.serve.ssh.wire")
-    from hubbub.serve.ssh import host_keys, wire
-    from hubbub.serve.ssh.authentication.key_file import KeyFile
 
-    settings = shared.settings
-    keys = host_keys.host_keys(settings)
-    key_file = KeyFile(Path(settings.ssh_keys) if settings.ssh_keys else None)
-    announce(store, [key.get_fingerprint() for key in keys], _warn_of_another_host_key)
-    for key in keys:
-        log.info("The ssh host key's fingerprint is %s (%s)", key.get_fingerprint(), key.get_algorithm())
-    return OpenedSsh(await wire.opened(hub, shared, keys, key_file), key_file)
+    def __init__(self, hub: Hub, shared: Shared, store: KeyValueStore, wire: LateWire) -> None:
+        self.key_file: KeyFile | None = None  # that the operator lets in; None until the wire is loaded
+        self._hub = hub
+        self._shared = shared
+        self._store = store
+        self._wire = wire
+        self._host_keys: Sequence[HostKey]
+
+    async def begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Read the host keys and tell their fingerprints, and let the wire be loaded by a task when it is needed.
+
+        A file of keys needs asyncssh, and its faults are told at the start. So the wire is loaded at once if there is
+        one.
+
+        Raises:
+            SettingsError: a key cannot be read or written.
+
+        """
+        await load("hubbub.serve.ssh.host_keys")
+        from hubbub.serve.ssh.host_keys import host_keys
+
+        keys = self._host_keys = await on_thread(partial(host_keys, self._shared.settings))
+        announce(self._store, [key.fingerprint for key in keys], _warn_of_another_host_key)
+        for key in keys:
+            log.info("The ssh host key's fingerprint is %s (%s)", key.fingerprint, key.kind)
+        if self._shared.settings.ssh_keys:
+            await self._load()
+        else:
+            self._wire.load_when_needed(lambda: tasks.create_task(self._try(tasks)))
+
+    async def _try(self, tasks: asyncio.TaskGroup) -> None:
+        """Load the wire. If that fails, close the clients that wait, and try again when the next one comes."""
+        try:
+            await self._load()
+        except Exception:  # whatever a broken installation raises: the chat goes on without ssh
+            log.exception("ssh clients cannot be served, because the code for them cannot be loaded")
+            self._wire.refuse(lambda: tasks.create_task(self._try(tasks)))
+
+    async def _load(self) -> None:
+        await load("hubbub.serve.ssh.wire")
+        from hubbub.serve.ssh import wire
+        from hubbub.serve.ssh.authentication.key_file import KeyFile
+
+        path = self._shared.settings.ssh_keys
+        key_file = self.key_file = KeyFile(Path(path) if path else None)
+        self._wire.open(await wire.opened(self._hub, self._shared, self._host_keys, key_file))
 
 
 def _warn_of_another_host_key(before: str) -> None:

@@ -1,4 +1,5 @@
-"""A program of its own: a server that has just started, and its first clients. It prints the modules that they load.
+"""A program of its own: a server that has just started, and its first clients. It prints the modules that they load,
+and whether asyncssh is loaded before and after the first ssh client comes.
 
 The clients are plain sockets, so they load nothing themselves.
 """
@@ -93,6 +94,10 @@ async def main(folder: str) -> None:
         before = set(sys.modules)
         await talk(port)
         print(sorted(set(sys.modules) - before))
+        print("asyncssh" in sys.modules)
+        async with Peer(port, "SSH-2.0-first\r\n") as ssh:
+            await ssh.sees(b"SSH-2.0-hubbub\r\n")
+        print("asyncssh" in sys.modules)
         acceptor.close()
         for connection in list(app.shared.connections):
             connection.abort()

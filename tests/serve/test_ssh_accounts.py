@@ -248,9 +248,9 @@ async def test_operators_file_lets_keys_in_and_is_read_again(tmp_path: Path) -> 
             with pytest.raises(asyncssh.PermissionDenied):
                 async with dialled(serving.port, "bob", other):
                     pass
-        assert serving.house.key_file
+        assert serving.house.ssh and serving.house.ssh.key_file
         path.write_text(line_of(late, "Cy"))
-        serving.house.key_file.look()
+        serving.house.ssh.key_file.look()
         async with dialled(serving.port, "cy", late) as client:
             await (await session(client)).skips_to(b"*** You are logged in as Cy ***")
         with pytest.raises(asyncssh.PermissionDenied):

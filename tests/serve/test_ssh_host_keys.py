@@ -7,6 +7,8 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from serving import until
 from sshing import dialled, new_key, ssh_house
 
@@ -17,20 +19,25 @@ from hubbub.storage.host_keys import KEY, announce
 from hubbub.storage.key_value import Item
 
 
+def shown(settings: Settings) -> list[str]:
+    """Return the fingerprints of the host keys of a start."""
+    return [key.fingerprint for key in host_keys(settings)]
+
+
 def test_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     settings = Settings(data=str(tmp_path))
     (made,) = host_keys(settings)
-    assert made.get_algorithm() == "ssh-ed25519"
+    assert made.kind == "ssh-ed25519"
     path = tmp_path / FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.chmod(0o644)
     (again,) = host_keys(settings)
-    assert again == made and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert again.fingerprint == made.fingerprint and stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_ephemeral_server_leaves_no_key(tmp_path: Path) -> None:
     settings = Settings(data=str(tmp_path), ephemeral=True)
-    assert host_keys(settings) != host_keys(settings) and not list(tmp_path.iterdir())
+    assert shown(settings) != shown(settings) and not list(tmp_path.iterdir())
 
 
 def test_keys_of_the_settings_are_used_and_what_is_no_key_is_refused(tmp_path: Path) -> None:
@@ -38,18 +45,41 @@ def test_keys_of_the_settings_are_used_and_what_is_no_key_is_refused(tmp_path: P
     one.write_bytes(new_key().export_private_key())
     other.write_bytes(asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_private_key())
     settings = Settings(data=str(tmp_path), ssh_host_key=[str(one), str(other)])
-    assert [key.get_algorithm() for key in host_keys(settings)] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
-    other.write_text("nonsense")
-    with pytest.raises(SettingsError, match="is not a private key"):
-        host_keys(settings)
+    assert [key.kind for key in host_keys(settings)] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
+    for nonsense in (b"nonsense", b"", b"\xff" * 100, new_key().export_private_key(passphrase="x"), *foreign()):
+        other.write_bytes(nonsense)
+        with pytest.raises(SettingsError, match="is not a private key"):
+            host_keys(settings)
     one.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
         host_keys(settings)
 
 
+def foreign() -> list[bytes]:
+    """Return private keys of which ssh has no kind, or that have a passphrase."""
+    rsa = asyncssh.generate_private_key("ssh-rsa", 2048)
+    return [
+        asyncssh.generate_private_key("ssh-ed448").export_private_key("pkcs8-pem"),
+        X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        rsa.export_private_key("pkcs8-pem", passphrase="x"),
+        rsa.export_private_key("pkcs1-pem", passphrase="x"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521", "ssh-rsa"])
+@pytest.mark.parametrize("form", ["openssh", "pkcs8-pem", "pkcs8-der"])
+def test_key_of_every_kind_and_format_is_the_one_that_clients_are_shown(tmp_path: Path, kind: str, form: str) -> None:
+    key = asyncssh.generate_private_key(kind)
+    path = tmp_path / "key"
+    path.write_bytes(key.export_private_key(form))
+    (read,) = host_keys(Settings(data=str(tmp_path), ssh_host_key=[str(path)]))
+    assert (read.kind, read.fingerprint) == (key.get_algorithm(), key.get_fingerprint())
+    assert asyncssh.import_private_key(read.private) == key
+
+
 def test_key_is_made_in_a_folder_of_its_own_for_a_node_without_other_files(tmp_path: Path) -> None:
     settings = Settings(data=str(tmp_path / "new" / "data"), broker="nats://127.0.0.1:4222")
-    assert host_keys(settings) == host_keys(settings)
+    assert shown(settings) == shown(settings)
     assert stat.S_IMODE((tmp_path / "new" / "data").stat().st_mode) == 0o700
 
 
@@ -58,7 +88,8 @@ def test_server_that_cannot_write_its_key_starts_unless_ssh_was_asked_for(
 ) -> None:
     file = tmp_path / "file"
     file.touch()
-    assert host_keys(Settings(data=str(file / "data"))) != host_keys(Settings(data=str(file / "data")))
+    settings = Settings(data=str(file / "data"))
+    assert shown(settings) != shown(settings)
     assert "cannot be written" in caplog.text and "clients will warn" in caplog.text
     with pytest.raises(SettingsError, match="cannot be written"):
         host_keys(Settings(data=str(file / "data"), ssh="yes"))

@@ -16,6 +16,7 @@ from housing import PROMPT, Client
 from opening import opened
 from serving import SECONDS, until
 
+from hubbub import ssh_opening
 from hubbub.config import Settings
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.late_wire import WaitingClient
@@ -55,10 +56,10 @@ def test_server_listens_before_it_loads_what_nc_does_not_need(tmp_path: Path) ->
     assert len(others) <= 214, others
 
 
-def test_first_clients_find_everything_loaded(tmp_path: Path) -> None:
+def test_first_clients_find_everything_loaded_but_ssh_whose_first_client_waits(tmp_path: Path) -> None:
     script = Path(__file__).parent / "first_clients.py"
     found = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=60, check=False)
-    assert found.stdout == "[]\n", found.stdout + found.stderr
+    assert found.stdout == "[]\nFalse\nTrue\n", found.stdout + found.stderr
 
 
 async def peer(to: int | socket.socket, data: bytes, **options: ssl.SSLContext) -> Client:
@@ -105,6 +106,38 @@ async def test_wire_that_is_loaded_while_a_client_gets_its_connection_serves_it(
         ida = await peer(theirs, IRC)
         await ida.skips_to(b"PONG")
         ida.close()
+
+
+async def test_ssh_client_that_comes_before_the_host_key_is_read_is_served(tmp_path: Path) -> None:
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, port):
+        ssh = await peer(port, b"SSH-2.0-early\r\n")
+        await until(lambda: waiting(house) == 1)
+        await house.open_wires()
+        await ssh.skips_to(b"SSH-2.0-hubbub\r\n")
+        ssh.close()
+
+
+async def test_chat_goes_on_without_ssh_while_its_code_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*modules: str) -> None:
+        raise ImportError("half an installation")
+
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path))) as (_, port):
+        al = await peer(port, b"Al\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(ssh_opening, "load", broken)
+            for _ in range(2):
+                ssh = await peer(port, b"SSH-2.0-first\r\n")
+                assert await ssh.rest() == b""
+                ssh.close()
+        assert caplog.text.count("ssh clients cannot be served") == 2
+        al.send(b"/time\n")
+        await al.skips_to(b" ***\n")
+        ssh = await peer(port, b"SSH-2.0-later\r\n")
+        await ssh.skips_to(b"SSH-2.0-hubbub\r\n")
+        for client in (ssh, al):
+            client.close()
 
 
 async def test_encrypted_clients_wait_too(tmp_path: Path) -> None:

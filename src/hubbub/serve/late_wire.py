@@ -1,7 +1,7 @@
 """Wires whose code is loaded after the server listens: nc needs a third of it, which is there at once.
 
 The code is loaded on a thread, so the loop serves its clients meanwhile. Peers of a wire that is not loaded yet are
-accepted, and their input waits.
+accepted, and their input waits. A wire whose code takes much memory is loaded when its first peer comes.
 """
 
 from __future__ import annotations
@@ -9,30 +9,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
+from typing import TypeVar
 
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.sockets.connection import TICK, ClientProtocol, Connection
 
+Result = TypeVar("Result")
+
+
+async def on_thread(function: Callable[[], Result]) -> Result:
+    """Call a function once on a thread of its own, and return its result."""
+    with ThreadPoolExecutor(1, "hubbub-loading") as thread:
+        return await asyncio.get_running_loop().run_in_executor(thread, function)
+
 
 async def load(*modules: str) -> None:
     """Import modules on a thread."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, "hubbub-loading") as thread:
-        for module in modules:
-            await loop.run_in_executor(thread, import_module, module)
+    for module in modules:
+        await on_thread(partial(import_module, module))
 
 
 class LateWire:
-    """The factory of a wire until the wire is loaded: it makes clients that wait."""
+    """The factory of a wire whose code is loaded late: until then, it makes clients that wait."""
 
     def __init__(self) -> None:
         self._factory: Callable[[Caller], ClientProtocol] | None = None  # None until the wire is loaded
         self._waiting: dict[WaitingClient, None] = {}  # in the order in which they came
+        self._load: Callable[[], object] | None = None  # begins to load the wire; None if nobody has to ask for that
 
     def __call__(self, caller: Caller) -> ClientProtocol:
         """Return the client for a new connection."""
-        return WaitingClient(caller, self)
+        return self._factory(caller) if self._factory else WaitingClient(caller, self)
+
+    def load_when_needed(self, load: Callable[[], object]) -> None:
+        """Call `load` once, when a client waits. It ends in a call of `open` or `refuse`, perhaps later."""
+        self._load = load
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._waiting and (load := self._load):
+            self._load = None
+            load()
 
     def enter(self, client: WaitingClient) -> None:
         """Let a client that has its connection wait, or begin if the wire was loaded before it had one."""
@@ -40,10 +59,11 @@ class LateWire:
             client.give_way(self._factory(client.caller))
         else:
             self._waiting[client] = None
+            self._ask()
 
     def leave(self, client: WaitingClient) -> None:
-        """Let a client wait no more: its peer is gone."""
-        del self._waiting[client]
+        """Let a client wait no more: its peer is gone, or it was closed."""
+        self._waiting.pop(client, None)
 
     def open(self, factory: Callable[[Caller], ClientProtocol]) -> None:
         """Let the waiting clients begin: `factory` makes the clients of the wire."""
@@ -52,6 +72,13 @@ class LateWire:
             client = next(iter(self._waiting))
             del self._waiting[client]
             client.give_way(factory(client.caller))
+
+    def refuse(self, load: Callable[[], object]) -> None:
+        """Close the waiting clients, because the wire could not be loaded; `load` is called when the next one waits."""
+        for client in list(self._waiting):
+            client.shut_down()
+        self._waiting.clear()
+        self._load = load
 
 
 class WaitingClient:
@@ -113,7 +140,7 @@ class WaitingClient:
         """Do nothing: nothing is written."""
 
     def shut_down(self) -> None:
-        """Close: the server is stopping."""
+        """Close: the server is stopping, or the wire could not be loaded."""
         self._connection.finish()
 
     def ask_sign_of_life(self) -> bool:
@@ -121,5 +148,5 @@ class WaitingClient:
         return False
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """Return the seconds until the next check; the wire is loaded long before."""
+        """Return the seconds until the next check: the load, which takes a second, ends the wait in any case."""
         return TICK

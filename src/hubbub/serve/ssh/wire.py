@@ -20,6 +20,7 @@ from hubbub.serve.ssh.authentication.login_queue import LoginQueue
 from hubbub.serve.ssh.channel import Shapes, SshChannel
 from hubbub.serve.ssh.command_client import CommandClient
 from hubbub.serve.ssh.frames import FrameClock
+from hubbub.serve.ssh.host_keys import HostKey
 from hubbub.serve.ssh.line_client import SshLineClient
 from hubbub.serve.ssh.parts import PacketListener, SshParts
 from hubbub.serve.ssh.peer import SshPeer
@@ -39,7 +40,7 @@ MACS = ("hmac-sha2-256-etm@openssh.com",)  # named in the offer; the ciphers nee
 
 
 async def opened(
-    hub: Hub, shared: Shared, host_keys: Sequence[asyncssh.SSHKey], key_file: KeyFile
+    hub: Hub, shared: Shared, host_keys: Sequence[HostKey], key_file: KeyFile
 ) -> Callable[[Caller], SshPeer]:
     """Return the factory of the clients of the wire, ready for the first peer.
 
@@ -55,7 +56,7 @@ async def opened(
     door = PacketListener()
     options = await asyncssh.SSHServerConnectionOptions.construct(
         server_factory=lambda: SshLogin(hub.nicks.accounts, key_file),
-        server_host_keys=list(host_keys),
+        server_host_keys=[asyncssh.import_private_key(key.private) for key in host_keys],
         server_version=VERSION,
         kex_algs=list(EXCHANGES),
         encryption_algs=list(CIPHERS),
