@@ -43,8 +43,8 @@ def test_hands_are_queued_and_only_operators_are_told() -> None:
         "Bo raises a hand (1 waiting). To let Bo speak, type /next Bo",
         "Cy raises a hand (2 waiting). To let Cy speak, type /next Cy",
     ]
-    assert told(bo) == ["Your hand is up; before you: 0. /hand down lowers it"]
-    mine = "Your hand is up; before you: 1. /hand down lowers it"
+    assert told(bo) == ["Your hand is up; you are next. /hand down lowers it"]
+    mine = "Your hand is up; 1 before you. /hand down lowers it"
     assert told(cy) == [mine, mine, "1. Bo", "2. Cy"]
     house.forget()
     typed(house, bo, "/hand down", "/hand down", "/hand up", "/hands")
@@ -200,7 +200,7 @@ def test_no_operator_who_does_not_read_is_told_of_hands() -> None:
     house.hub.resume(al.session)
     house.settle()
     typed(house, al, "/hand")
-    assert told(al) == ["Your hand is up; before you: 0. /hand down lowers it"]
+    assert told(al) == ["Your hand is up; you are next. /hand down lowers it"]
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

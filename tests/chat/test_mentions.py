@@ -261,7 +261,7 @@ def test_plain_output_is_remembered_with_the_account() -> None:
         assert not one.session.is_plain
         square.says(one, "/plain on")
         assert one.session.is_plain
-        assert one.sees() == [Notice(("Over ssh and telnet, what your terminal shows is not written again",))]
+        assert one.sees() == [Notice(("Over ssh and telnet, your terminal shows nothing twice",))]
     assert ann.session.account and ann.session.account.plain and not ann.session.plain
     for one in (ann, bo):
         square.says(one, "/plain off", "/plain")

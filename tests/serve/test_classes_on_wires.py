@@ -17,9 +17,9 @@ async def test_hands_at_a_terminal_and_over_irc() -> None:
         assert told(await teacher.ask("PRIVMSG #class :!quiet on"), "MODE")[0].params == ("#class", "+m")
         await ann.sync()
         ann.say("/hand")
-        assert await ann.sync() == "*** Your hand is up; before you: 0. /hand down lowers it ***\n"
+        assert await ann.sync() == "*** Your hand is up; you are next. /hand down lowers it ***\n"
         hand = told(await bo.ask("PRIVMSG #class :!HAND"), "NOTICE")
-        assert [line.params[-1] for line in hand] == ["Your hand is up; before you: 1. /hand down lowers it"]
+        assert [line.params[-1] for line in hand] == ["Your hand is up; 1 before you. /hand down lowers it"]
         asked = [line.params for line in told(await teacher.sync(), "NOTICE")]
         assert [one[0] for one in asked] == ["#class", "#class"] and asked[0][1].startswith(
             "Ann raises a hand (1 waiting)"

@@ -72,6 +72,7 @@ async def test_program_whose_name_is_taken_learns_which_lines_were_not_sent(tmp_
             one.send(b"hello\n")
             one.end()
             assert b"Not sent: hello\n" in await one.rest()
+            assert one.process.exit_status == 1
 
 
 async def test_input_cut_at_every_byte_is_the_same(tmp_path: Path) -> None:

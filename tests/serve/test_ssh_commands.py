@@ -24,6 +24,7 @@ from hubbub.serve.ssh.command_line import (
     PostText,
     SearchLog,
     SendPrivately,
+    ShowHelp,
     ShowTail,
     Unusable,
     parse,
@@ -45,6 +46,9 @@ from hubbub.wire.line.encoder import RAW
         ("rooms", ListRooms()),
         ("msg Bob hi", SendPrivately("Bob", "hi")),
         ("export ops", ExportRoom("ops")),
+        ("", ShowHelp()),
+        ("--help", ShowHelp()),
+        ("say --help", ShowHelp()),
     ],
 )
 def test_command_lines(line: str, command: object) -> None:
@@ -55,7 +59,7 @@ def test_command_lines(line: str, command: object) -> None:
     "line",
     [
         "ls", "bash -i", "say", "tail", "tail -n 201 ops", "tail -n x ops", "tail a b", "search", "rooms x",
-        "say 'ops", "say ops \\", "export", "--help", "scp -t /tmp", "git-upload-pack 'x'", "a\x1b]0;b\x07",
+        "say 'ops", "say ops \\", "export", "scp -t /tmp", "git-upload-pack 'x'", "a\x1b]0;b\x07",
         "say ops " + "x" * LINE_BYTES,
     ],
 )  # fmt: skip
@@ -147,7 +151,9 @@ async def test_refusals_end_with_a_sentence_and_a_status() -> None:
             (guest, "msg Bo hi", b"", 1, "account"),
             (guest, "tail @Bo", b"", 1, "account"),
             (guest, "tail -f @Bo", b"", 2, "rooms only"),
-            (guest, "uname -a", b"", 2, "help"),
+            (guest, "uname -a", b"", 2, "No such command 'uname'. `help`"),
+            (guest, "rooms x", b"", 2, "argument (x). `help`"),
+            (Ssh(web, ""), "say lobby x", b"", 2, "ssh NAME@HOST"),
         ):
             found = await ssh.run(line, given)
             assert (found[0], found[1]) == (status, "") and text in found[2] and found[2].endswith("\n"), (line, found)

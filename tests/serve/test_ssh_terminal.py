@@ -86,6 +86,13 @@ async def test_text_arrives_above_half_a_line(tmp_path: Path) -> None:
             assert ann.written.startswith(ASKS)
 
 
+@pytest.mark.parametrize(("key", "told"), [(True, "/register keeps the name for your key, "), (False, "")])
+async def test_first_line_says_who_the_guest_is(tmp_path: Path, key: bool, told: str) -> None:
+    async with ssh_house(tmp_path) as serving, dialled(serving.port, "ann", new_key() if key else None) as client:
+        process = await client.create_process(encoding=None, term_type="xterm", term_size=(100, 30))
+        await Window(process, 100).shows(f"*** You are ann; {told}/help lists the commands ***")
+
+
 async def test_keys_complete_recall_and_leave(tmp_path: Path) -> None:
     async with ssh_house(tmp_path) as serving:
         nora = await serving.join("Nora")
@@ -173,7 +180,7 @@ async def test_plain_output_is_remembered(tmp_path: Path) -> None:
                     one.types("/register\r")
                     await one.shows("*** You are logged in as ann ***")
                     one.types("/plain on\r")
-                    await one.shows("*** Over ssh and telnet, what your terminal shows is not", "written again ***")
+                    await one.shows("*** Over ssh and telnet, your terminal shows nothing twice", "***")
                 else:
                     one.types("ab", "\x01c\r", "/quit\r")
                     written = SGR.sub(b"", await one.rest())
@@ -299,6 +306,6 @@ async def test_client_that_does_not_read_costs_no_memory(tmp_path: Path) -> None
             seen = b""
             async with asyncio.timeout(SECONDS):
                 while b"%d xxx" % (count - 1) not in seen:
-                    seen += SGR.sub(b"", await ann.process.stdout.read(1 << 16))
-            numbers = [int(n) for n in re.findall(rb"Nora: (\d+) x", seen)]
+                    seen += await ann.process.stdout.read(1 << 16)
+            numbers = [int(n) for n in re.findall(rb"Nora: (\d+) x", SGR.sub(b"", seen))]
             assert numbers == list(range(count))

@@ -33,7 +33,7 @@ def _register(hub: Hub, session: Session, argument: str) -> None:
     invited = hub.nicks.accounts.registration == "invite"
     if invited:
         code, _, password = argument.partition(" ")
-    # Who has shown an ssh key needs no password.
+    # A user with an ssh key needs no password.
     if not (session.ssh_key or password) or (invited and not code):
         raise refusals.ARGUMENT_MISSING(synopsis=f"/register {'CODE ' if invited else ''}PASSWORD")
     hub.account_users.register(session, session.nick, password.strip(), partial(_answer, hub, session), code)

@@ -30,7 +30,7 @@ def _hand(hub: Hub, session: Session, argument: str) -> None:
         raise refusals.ARGUMENT_INVALID(synopsis="/hand [down]")
     else:
         before = classroom.raise_hand(hub, session, room)
-        told = f"Your hand is up; before you: {before}. /hand down lowers it"
+        told = f"Your hand is up; {f'{before} before you' if before else 'you are next'}. /hand down lowers it"
     hub.reply(session, Notice((told,)))
 
 

@@ -44,7 +44,7 @@ BELL = Switch("rings", "bell", "Your terminal rings when somebody mentions you",
 PLAIN = Switch(
     "plain",
     "plain",
-    "Over ssh and telnet, what your terminal shows is not written again",
+    "Over ssh and telnet, your terminal shows nothing twice",
     "Over ssh and telnet, your line is drawn again below new messages",
 )
 

@@ -136,7 +136,7 @@ class CommandClient:
         return True
 
     def handle(self, item: str) -> None:
-        """Run the command line."""
+        """Run the command line in a task, which ends with the exit status."""
         self._task = asyncio.get_running_loop().create_task(self._run_to_end(item))
 
     def ended(self) -> bool:
@@ -157,7 +157,7 @@ class CommandClient:
             self._hub.pause(self._followed)
 
     def resume(self) -> None:
-        """Write on."""
+        """Write again: the peer reads."""
         self._writable.set()
         if self._followed:
             self._hub.resume(self._followed)
@@ -254,6 +254,8 @@ class CommandClient:
         return text
 
     async def _say(self, command: PostText) -> Status:
+        if not (self._requester.account or self._name):
+            raise Unusable("The user name of your client is no name in the chat. Give one: ssh NAME@HOST")
         text = await self._text(command.text)
         return self._outcome(
             await self._requests.act(

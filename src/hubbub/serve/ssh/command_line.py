@@ -11,7 +11,7 @@ import click
 from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.cleaning import clean
 
-LINE_BYTES = MESSAGE_BYTES + 1024  # of a command line: one message, and what is before it
+LINE_BYTES = MESSAGE_BYTES + 1024  # of a command line: one message, and the words before it
 MOST = 200  # messages that one command shows
 
 
@@ -23,7 +23,7 @@ class PostText(NamedTuple):
 
 
 class ShowTail(NamedTuple):
-    """Show the newest messages of a room or of a private conversation, and the later ones of a room as they come."""
+    """Show the newest messages of a room or of a private conversation, and with `follow` each new message of a room."""
 
     room: str
     number: int
@@ -38,7 +38,7 @@ class SearchLog(NamedTuple):
 
 
 class ListRooms(NamedTuple):
-    """List the rooms."""
+    """List the rooms that the peer may know of."""
 
 
 class ListMembers(NamedTuple):
@@ -86,10 +86,12 @@ def parse(line: str) -> Command:
         raise Unusable(
             "A quotation mark has no counterpart. Put the text in one more pair of them: \"'...'\""
         ) from None
+    if not words or "--help" in words[:2]:
+        return ShowHelp()
     try:
-        command: Command = _commands.invoke(_commands.make_context("ssh HOST", words or ["help"]))
+        command: Command = _commands.invoke(_commands.make_context("ssh HOST", words))
     except click.UsageError as error:
-        raise Unusable(f"{clean(error.format_message())} `help` lists the commands.") from None
+        raise Unusable(f"{clean(error.format_message()).removesuffix('.')}. `help` lists the commands.") from None
     return command
 
 
@@ -101,7 +103,7 @@ def usage() -> str:
 
 @click.group(add_help_option=False)
 def _commands() -> None:
-    """Hold the commands."""
+    """Group the commands: click finds them here by their names."""
 
 
 def _command(metavar: str) -> Callable[[Callable[..., Command]], click.Command]:

@@ -16,9 +16,11 @@ from hubbub.text.names import LOBBY, key_of
 
 log = logging.getLogger("hubbub")
 
+REFUSED = 1  # the exit status of a session that the server ends, so that scripts learn of unsent lines
+
 
 class SshLineClient(LineClient):
-    """A client whose name or account the login over ssh has told.
+    """A client whose name or account is known from its login over ssh.
 
     Args:
         hub: the hub.
@@ -79,13 +81,19 @@ class SshLineClient(LineClient):
         if user is None or user.account:
             return
         self._channel.peer.identity.guest = user
-        if self.hints and self._session.ssh_key and accounts.registration == "open":
-            self._hub.reply(self._session, Notice((f"/register keeps the name {user.nick} for your key",)))
+        if self.hints:
+            can_keep = self._session.ssh_key and accounts.registration == "open"
+            keeps = "/register keeps the name for your key, " if can_keep else ""
+            self._hub.reply(self._session, Notice((f"You are {user.nick}; {keeps}/help lists the commands",)))
+
+    def _end(self, sentence: str) -> None:
+        self._channel.set_status(REFUSED)
+        super()._end(sentence)
 
     def resized(self) -> None:
         """Do nothing: there is no window."""
 
     def signalled(self, name: str) -> None:
-        """Leave if the peer hangs up, or is told to."""
+        """Leave on HUP or TERM; ignore all other signals."""
         if name in ("HUP", "TERM"):
             self._hub.depart(self._session)
