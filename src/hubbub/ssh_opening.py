@@ -1,4 +1,4 @@
-"""Open the ssh wire of a server with its settings: whether there is one, the keys, and what is told about them."""
+"""Open the ssh wire of a server with its settings: whether there is one, its keys, and the log's lines about them."""
 
 from __future__ import annotations
 

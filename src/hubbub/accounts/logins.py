@@ -350,7 +350,7 @@ class LoginGate:
         self.vault.directory.fresh(owner.name, read)
 
     def by_ssh_key(self, fingerprint: str, done: Checked) -> None:
-        """Let the owner of an ssh key in, who has signed with it."""
+        """Let the owner of an ssh key in. The caller has checked a signature by the key."""
         owner = self.vault.directory.by_ssh_key(fingerprint)
         if owner is None:
             done(refusals.SSH_KEY_UNKNOWN())

@@ -63,7 +63,7 @@ class NoIndex:
         self._scheduler = scheduler
 
     def search(self, query: Search, done: Callable[[Any], None]) -> None:
-        """Refuse a search."""
+        """Call `done` soon with a BrokerError: there is nothing to search in."""
         self._scheduler.call_soon(done, BrokerError("this node keeps no search index"))
 
 

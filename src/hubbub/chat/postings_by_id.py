@@ -20,7 +20,7 @@ class PostingsById(dict[str, Posting]):
         self.others: dict[str, list[Posting]] = {}
 
     def add(self, posting: Posting) -> None:
-        """Add a posting."""
+        """Add a posting; the first one of an id is found fastest."""
         if self.setdefault(posting.draft.id, posting) is not posting:
             self.others.setdefault(posting.draft.id, []).append(posting)
 
@@ -67,5 +67,5 @@ class PostingsById(dict[str, Posting]):
             self.others.pop(id, None)
 
     def all(self) -> Iterator[Posting]:
-        """Yield all postings."""
+        """Yield all postings, first those that are the first of their ids."""
         return chain(self.values(), *self.others.values())

@@ -211,7 +211,7 @@ class Session:
         self.plain = False  # likewise: nothing is to be written twice to the terminal; see Account.plain
         self.secure = False  # encrypted connection
         self.ssh_key: SshKey | None = None  # that its peer has proven; None for another one
-        self.permit = EVERYTHING  # what its login allows
+        self.permit = EVERYTHING  # the permissions of its login
         self.grant = ""  # the id of the token or cookie with which it ends; see GrantHolders
         # Before it has a user: by the id of a room, the number of the last entry that its client has of an earlier
         # connection.

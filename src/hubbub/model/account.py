@@ -52,7 +52,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
             to read them.
         quiet: the hours from which and up to which none are sent, in the server's time; None for no such hours.
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
-        permit: never stored: what a login allows; less than everything for that by a token.
+        permit: never stored: the permissions of a login; fewer than the account's for a login by a token.
         grant: never stored: the id of the token or cookie with which a login was made; "" for another way.
 
     """

@@ -109,7 +109,7 @@ class ReactionsAdded(_Event, frozen=True):
 class PollCounted(_Event, frozen=True):
     """The poll with an id has these numbers of votes for its answers; `text` is the poll with them.
 
-    `told` says that the session's user is its author and is to be told so in words.
+    `told` says that the session's user is its author, and that the session shows a line about it.
     """
 
     room: str

@@ -29,7 +29,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Permit(Struct, frozen=True):
-    """What a login allows: all that its account may do, or only that for which a token is.
+    """The permissions of a login: all of its account, or only those for which a token is.
 
     Args:
         scopes: the allowed ones of SCOPES.

@@ -54,7 +54,7 @@ class EchoClient:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no line waits."""
+        """Whether no line waits, so that the connection can be idle."""
         return not self._data
 
     def ready(self) -> bool:

@@ -40,7 +40,7 @@ class _CheckedResolver(AbstractResolver):
         return right
 
     async def close(self) -> None:
-        """Release nothing."""
+        """Do nothing: the resolver holds nothing that must be released."""
 
 
 class PushSender:

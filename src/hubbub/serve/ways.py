@@ -93,7 +93,7 @@ def url(found: Sequence[Door], clear: bool, names: Sequence[str]) -> str:
 
 
 class Speaks(NamedTuple):
-    """What the server speaks: unencrypted connections, TLS and ssh."""
+    """The kinds of connections that the server accepts: unencrypted ones, TLS and ssh."""
 
     clear: bool
     encrypts: bool
@@ -105,7 +105,7 @@ def lines(found: Sequence[Door], speaks: Speaks, names: Sequence[str] = ()) -> I
 
     Args:
         found: the addresses to join at.
-        speaks: what the server speaks.
+        speaks: the kinds of connections that the server accepts.
         names: the server's names in the settings.
 
     """

@@ -1,4 +1,4 @@
-"""What is said to an ssh client without a key exchange: why it is refused (RFC 4253)."""
+"""The refusal of an ssh client before any key exchange, with its reason (RFC 4253)."""
 
 from __future__ import annotations
 

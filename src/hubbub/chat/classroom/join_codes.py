@@ -51,7 +51,7 @@ class GuessLimits(Protocol):
         ...
 
     def right(self, account: str, address: str) -> None:
-        """Forget the wrong attempts."""
+        """Forget the wrong attempts at an account from an address: the last one was right."""
         ...
 
     def code_delay(self) -> float:
@@ -92,7 +92,7 @@ class JoinCodes(Lists[JoinCode]):
         self.store.change(letters, lambda _: (one,), lambda outcome: done(_letters(outcome, letters)))
 
     def end(self, letters: str, done: ListChanged[JoinCode]) -> None:
-        """End a code."""
+        """End a code: from now on, it lets nobody in."""
         self.store.change(letters, lambda _: (), done)
 
     def _sweep(self) -> None:

@@ -71,7 +71,7 @@ class Orphans:
         self._core = core
         self._authors = authors
         self._leave = leave
-        # Whether there may be other nodes; else a user without a leave is known to be gone, and nobody is told.
+        # Whether there may be other nodes; else a user without a leave is known to be gone, and no node asks for it.
         self.has_nodes = False
         self._rooms: dict[str, dict[str, _Membership]] = {}  # by the prefix of the user's ids, and by room id
         self._nicks: dict[tuple[str, str], str] = {}  # the prefixes, by the room id and the folded nick
@@ -107,7 +107,7 @@ class Orphans:
             self.left(prefix, room)
 
     def note_loaded(self, room: Room, recent: Sequence[Entry]) -> None:
-        """Note the users whom no node has, and who have joined a loaded room by one of its newest entries."""
+        """Note each user that no node has and that one of the newest entries of a loaded room lets join."""
         for prefix, join in open_joins(recent).items() if self.has_nodes else ():
             if prefix not in self._authors and join.host not in self._core.owners:
                 self.add(prefix, room.id, join.seq, join.nick, join.host)

@@ -410,7 +410,7 @@ class Rooms:
             self.focus(session, room.id)
 
     def show_again(self, session: Session, room: Room) -> None:
-        """Show a session a room in which its user is already, with what they have missed there while away."""
+        """Show a session a room in which its user is already, and the entries that the user has missed there."""
         user = owner(session)
         given = user.given.pop(room.id, None)
         left_at = 0.0 if given is None else user.left_at

@@ -49,7 +49,7 @@ class Chat(Protocol):
         ...
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
-        """End a session."""
+        """End a session with a reason for its peer; `asked` says that its user wished that."""
         ...
 
     def leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
@@ -323,7 +323,7 @@ class AccountUsers:
         return user.is_remote and not self._remote.screens(user)
 
     def _move_after_recall(self, session: Session, account: Account, outcome: Outcome) -> None:
-        """Make a session one of the user whom another node keeps, with what they have missed since they were away."""
+        """Make a session one of the user whom another node keeps, and show the entries that the user has missed."""
         operation = session.begin("claim", account.name)
 
         def recalled(left_at: float, given: Mapping[str, int]) -> None:

@@ -139,7 +139,7 @@ class Accounts(Protocol):
         ...
 
     def by_ssh_key(self, fingerprint: str, done: Checked) -> None:
-        """Let the owner of an ssh key in, who has signed with it."""
+        """Let the owner of an ssh key in. The caller has checked a signature by the key."""
         ...
 
     def by_trusted_name(self, name: str, done: Checked) -> None:
@@ -279,7 +279,10 @@ def close(accounts: Accounts, account: Account, secret: str, peer: LoginPeer, ta
 
 
 class NoAccounts:
-    """No name is registered, and none can be."""
+    """No name is registered, and none can be.
+
+    Every lookup returns None or nothing. Every action is refused: through `done`, or by raising Refused without one.
+    """
 
     registration = "closed"
     guests = "yes"

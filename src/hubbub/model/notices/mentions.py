@@ -70,7 +70,7 @@ def words_in(text: str) -> frozenset[str]:
 
 
 def own_word(typed: str) -> str:
-    """Return a word that somebody wants to be told of, folded; "" if it is no word or too long."""
+    """Return a word of somebody's list, folded; "" if it is no word or too long."""
     word = key_of(typed)
     return word if len(word) <= NAME_CHARS and re.fullmatch(_WORD, word) else ""
 

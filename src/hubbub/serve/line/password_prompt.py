@@ -64,7 +64,7 @@ class SecretPrompt:
         self._begin()
 
     def _begin(self) -> None:
-        """Ask the first question."""
+        """Ask the first question, which is the prompt for the first answer."""
         raise NotImplementedError
 
     def _take(self, line: str) -> None:

@@ -27,7 +27,7 @@ class FramedConnection:
         self._goodbye = goodbye
 
     def write(self, data: bytes) -> None:
-        """Write whole lines."""
+        """Write whole lines, each of which ends in CR LF."""
         self.connection.write(self._frames(data))
 
     def send(self, data: bytes) -> int:
@@ -56,7 +56,7 @@ class FramedConnection:
 
     @property
     def peer(self) -> Any:
-        """The peer's socket address."""
+        """The peer's socket address, as the socket module returns it for the family."""
         return self.connection.peer
 
     @property

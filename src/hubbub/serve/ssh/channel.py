@@ -59,7 +59,7 @@ class ChannelOwner(Protocol):
 
     @property
     def identity(self) -> SshIdentity:
-        """What the peer has proven."""
+        """The account, the key and the name of the peer."""
         ...
 
     @property
@@ -82,7 +82,7 @@ class ChannelOwner(Protocol):
 
 
 class Shapes(NamedTuple):
-    """What a channel can be: each makes the client for a channel that asks for it; None if it is refused."""
+    """The kinds of channels: each makes the client for a channel that asks for it; None if that kind is refused."""
 
     lines: Callable[[SshChannel], ChannelClient]
     terminal: Callable[[SshChannel], ChannelClient] | None = None
@@ -95,7 +95,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
     Args:
         peer: the peer.
         shared: the state that all connections share.
-        shapes: what a channel can be.
+        shapes: the kinds of channels.
         frames: gives the channel its turns to write.
 
     """
@@ -139,7 +139,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self._transport.write_error(data)
 
     def hang_up(self) -> None:
-        """Let the client end."""
+        """End the client as on the signal HUP, if it has begun."""
         if self.connection:
             self._client.signalled("HUP")
 
@@ -147,10 +147,10 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         """Set the exit status with which the channel ends: 0 until then."""
         self._transport.status = status
 
-    # --- asyncssh's calls: what the peer asks for -----------------------------------------------------------------
+    # --- asyncssh's calls: the requests of the peer ---------------------------------------------------------------
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        """Take the channel."""
+        """Note the channel of asyncssh; the client begins with `session_started`."""
         self._channel = chan
 
     def pty_requested(
@@ -201,7 +201,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
             self.block("peer")
 
     def signal_received(self, signal: str) -> None:
-        """Pass a signal on."""
+        """Pass the name of a signal on, cleaned."""
         if self.connection:
             self._client.signalled(clean(signal[:SHOWN]))
 
@@ -233,7 +233,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self.unblock("window")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the client."""
+        """End the client: the channel is closed."""
         if self.connection:
             self.connection.connection_lost(exc)
         self.peer.channel_closed(self)

@@ -39,7 +39,7 @@ class ChannelConnection(Connection):
         # Lets the session of the client fall behind between frames; None while the client has no session.
         self.pace: SessionPace | None = None
         self._frames = frames
-        self._frame: list[bytes] = []  # what was gathered
+        self._frame: list[bytes] = []  # the gathered bytes
         self._size = 0  # bytes in _frame
         self._turn = Turn.QUIET
         self._written = False  # bytes were written since the last turn, because they were many
@@ -70,7 +70,7 @@ class ChannelConnection(Connection):
             self._shared.loop.call_soon(self._show)
 
     def write_frame(self) -> None:
-        """Write what was gathered, and what the session has missed."""
+        """Write the gathered bytes, and the entries that the session has missed."""
         self._turn = Turn.TAKEN
         if self.state is ConnectionState.OPEN and not self._paused_at:
             if self.pace:
@@ -120,7 +120,7 @@ class ChannelConnection(Connection):
             self.pace.hold()
 
     def _flush(self) -> None:
-        """Write what was gathered."""
+        """Write the gathered bytes, in this iteration of the event loop."""
         data = b"".join(self._frame)
         self._frame.clear()
         self._size = 0

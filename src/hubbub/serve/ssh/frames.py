@@ -24,7 +24,7 @@ class FramedWriter(Protocol):
     """A channel that gathers what it writes."""
 
     def write_frame(self) -> None:
-        """Write what was gathered, and what the session has missed."""
+        """Write the gathered bytes, and the entries that the session has missed."""
         ...
 
 

@@ -40,7 +40,7 @@ class PacketListener(asyncssh.SSHListener):
 
 
 class SshParts(NamedTuple):
-    """The state of all connections, the door to asyncssh, the queue of logins, and what a channel can be."""
+    """The state of all connections, the door to asyncssh, the queue of logins, and the kinds of channels."""
 
     shared: Shared
     door: PacketListener
@@ -50,7 +50,7 @@ class SshParts(NamedTuple):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The running event loop."""
+        """The event loop in which all peers run."""
         return self.shared.loop
 
     @property

@@ -32,7 +32,7 @@ ENVIRONMENT = 16 * 1024  # bytes of the environment variables of all channels to
 
 
 class SshPeer:
-    """Passes what a client sends to asyncssh, and what asyncssh answers to the client.
+    """Passes a client's packets to asyncssh, and asyncssh's packets to the client.
 
     Args:
         parts: the parts that all peers use.
@@ -192,7 +192,7 @@ class SshPeer:
             channel.unblock("keys")
 
     def shut_down(self) -> None:
-        """Close when the channels, which are told that the server is stopping, are closed."""
+        """Close once all channels are closed; the server tells their clients apart that it is stopping."""
         self._ending = True
         if not self._has_begun:
             self._disconnect(STOPPING)
@@ -228,7 +228,7 @@ class SshPeer:
     # --- the login's calls ----------------------------------------------------------------------------------------
 
     def logged_in(self) -> None:
-        """Let the peer in."""
+        """Let the peer in: its login is complete, and it may open channels. Its place in the queue is free."""
         assert self.login
         self._is_in = True
         self._parts.queue.leave(self)
@@ -280,7 +280,7 @@ class SshPeer:
 
     @property
     def identity(self) -> SshIdentity:
-        """What the peer has proven."""
+        """The account, the key and the name of the peer. Only after `connection_made` of the login."""
         assert self.login
         return self.login.identity
 

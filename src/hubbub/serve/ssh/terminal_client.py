@@ -44,7 +44,7 @@ class SshTerminalClient(SshLineClient):
         return TerminalKind(window.type or "dumb", window.columns, not self._channel.environment.get("NO_COLOR"))
 
     def feed(self, data: bytes) -> None:
-        """Add keys."""
+        """Add bytes from the terminal. Input of any kind puts off the idle timeout."""
         self._warned = False
         self._reader.feed(data)
 

@@ -36,7 +36,7 @@ class PacketTransport(asyncio.Transport):
         self._size = 0  # bytes in _packets
 
     def write(self, data: Any) -> None:
-        """Gather a packet."""
+        """Gather a packet; it is written in this iteration of the event loop, or once AT_ONCE bytes are there."""
         if not self._packets:
             self._loop.call_soon(self.flush)
         self._packets.append(data)
@@ -129,7 +129,7 @@ class ChannelTransport(asyncio.Transport):
         self._channel.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take input again."""
+        """Take input again; the peer's window grows with it."""
         self._channel.resume_reading()
 
     def can_write_eof(self) -> bool:
@@ -145,7 +145,7 @@ class ChannelTransport(asyncio.Transport):
         self._channel.exit(self.status)
 
     def abort(self) -> None:
-        """Close the channel; what the peer has not taken is lost."""
+        """Close the channel; bytes that the peer has not taken are lost."""
         self._channel.abort()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

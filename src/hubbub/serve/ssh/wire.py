@@ -1,4 +1,4 @@
-"""The ssh wire: its algorithms and limits, and what all of its peers share."""
+"""The ssh wire: its algorithms and limits, and the parts that all of its peers share."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def vocabulary(hub: Hub, session: Session) -> Vocabulary:
 
 
 class TerminalKind(NamedTuple):
-    """What is known of a terminal.
+    """The type and the size of a terminal.
 
     Args:
         type: its type, as TERM names it; "" if it is not known.
@@ -49,15 +49,15 @@ class TerminalKind(NamedTuple):
 class EditedTerminal:
     """The input line of a peer's terminal, and the text above it.
 
-    It is the reader of the peer's lines, the sink of its session and its output at once, because what is typed and what
-    arrives share the screen.
+    It is the reader of the peer's lines, the sink of its session and its output at once, because the typed line and the
+    text that arrives share the screen.
 
     Args:
         hub: the hub.
         session: the session.
         connection: takes the bytes for the terminal.
         limit: longest line, in bytes.
-        kind: what is known of the terminal.
+        kind: the type and the size of the terminal.
 
     """
 
@@ -76,7 +76,7 @@ class EditedTerminal:
         self._editor.feed(self.telnet.feed(data) if self.telnet else data)
 
     def next_line(self) -> str | LineSignal | None:
-        """Return the next line or signal, and show what was typed up to it; None if more input is needed."""
+        """Return the next line or signal, and show the typed text up to it; None if more input is needed."""
         line = self._editor.next_line()
         self.draw()
         return line
@@ -92,7 +92,7 @@ class EditedTerminal:
 
     @property
     def pending(self) -> str:
-        """The line so far."""
+        """The typed line before Enter, without its prompt."""
         return self._editor.pending
 
     def end(self) -> str:
@@ -100,7 +100,7 @@ class EditedTerminal:
         return ""
 
     def take_rest(self) -> bytes:
-        """Return what was typed and not sent, and the input that was not processed; remove both."""
+        """Return the typed text that was not sent, and the input that was not processed; remove both."""
         return self._editor.take_rest().encode("utf-8", "replace")
 
     # --- the sink of its session ------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class EditedTerminal:
 
     @property
     def hides_secrets(self) -> bool:
-        """True: the server shows what is typed, or does not."""
+        """True: the server decides which keys it shows."""
         return True
 
     def ask(self, question: str, secret: bool = False) -> None:
@@ -147,7 +147,7 @@ class EditedTerminal:
 
         Args:
             prompt: stands at its beginning.
-            typed: what was typed after it.
+            typed: the typed text after it.
             rest: input that was not processed yet, without telnet.
 
         """

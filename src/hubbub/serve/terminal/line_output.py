@@ -1,4 +1,4 @@
-"""What a peer of the line wire is shown that shows its own input, such as nc, and telnet in line mode."""
+"""The output to a peer of the line wire that shows its own input, such as nc, and telnet in line mode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Writer(Protocol):
 
 
 class PeerOutput(Writer, Protocol):
-    """What a peer is shown: lines, and questions that it answers in the same row."""
+    """The output to a peer: lines, and questions that it answers in the same row."""
 
     @property
     def hides_secrets(self) -> bool:
@@ -28,7 +28,7 @@ class PeerOutput(Writer, Protocol):
         ...
 
     def answered(self) -> None:
-        """Take note that the question was answered: what is typed is shown again."""
+        """Take note that the question was answered: input is shown again."""
         ...
 
     def farewell(self) -> bytes:
@@ -46,7 +46,7 @@ class TelnetSpeaker(Protocol):
 
 
 class LineOutput:
-    """The output to a peer that shows its own input. A telnet client can be told not to do that.
+    """The output to a peer that shows its own input. A telnet client can be asked not to do that.
 
     Args:
         writer: takes the bytes.
@@ -59,7 +59,7 @@ class LineOutput:
     def __init__(self, writer: Writer, reader: TelnetSpeaker) -> None:
         self._writer = writer
         self._reader = reader
-        self._hidden: Telnet | None = None  # whose client was told not to show its input
+        self._hidden: Telnet | None = None  # of a client that was asked not to show its input
 
     @property
     def hides_secrets(self) -> bool:
@@ -68,7 +68,7 @@ class LineOutput:
         return telnet is not None and telnet.spoken
 
     def write(self, data: bytes) -> None:
-        """Write bytes."""
+        """Write bytes to the peer, as they are."""
         self._writer.write(data)
 
     def ask(self, question: str, secret: bool = False) -> None:

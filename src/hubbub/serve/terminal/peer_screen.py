@@ -71,7 +71,7 @@ class PeerScreen:
 
     @property
     def end_of_line(self) -> str:
-        """What ends a line."""
+        """The end of a line: LF, or CR LF for telnet, a terminal and peers that send CR LF."""
         return "\r\n" if self._session.encoder is not RAW else "\n"
 
     @property

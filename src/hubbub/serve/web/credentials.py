@@ -63,7 +63,7 @@ async def outcome_of(start: Callable[[Callable[[Any], None]], None]) -> Any:
 
 
 async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Account | None:
-    """Return the account that a request acts for, with what its token permits; None if it shows no token.
+    """Return the account that a request acts for, with the permissions of its token; None if it shows no token.
 
     Raises:
         Refused: the token is not valid, others could read it on its way, or the accounts do not answer.

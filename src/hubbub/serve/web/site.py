@@ -53,7 +53,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
 }
-COMPACT = {  # what is replaced in scripts and in style sheets
+COMPACT = {  # replaced in scripts and in style sheets
     ".js": [
         (re.compile(rb"(?m)(?:^|[ \t])[ \t]*// .*$|^[ \t]+"), b""),
         (re.compile(rb"\n{2,}"), b"\n"),
@@ -375,7 +375,7 @@ async def _file(file: Path, call: Call) -> web.Response:
 
 @cache
 def _read(file: Path) -> tuple[bytes, str, str]:
-    """Return what is sent of a file, its media type and its ETag."""
+    """Return the bytes that are sent for a file, its media type and its ETag."""
     body = file.read_bytes()
     if file.suffix in COMPACT and file.parent.name == "page":
         body = compact(body, file.suffix)

@@ -300,7 +300,7 @@ class SqliteBroker:
         return left
 
     def _mark(self, store: Store) -> None:
-        """Sync the mark file."""
+        """Advance the log's time, and sync the mark file with it."""
         self._marked = self._uptime()
         self._ageing.advance(self._clock(), self._marked)
         store.sync_mark(self._ageing.time)

@@ -197,7 +197,7 @@ def _delete(db: sqlite3.Connection, key: str, revision: int) -> None:
 
 
 def _next(db: sqlite3.Connection) -> int:
-    """Return a new revision."""
+    """Return a new revision, which is higher than all before it."""
     (new,) = db.execute(_NEXT).fetchone()
     return int(new)
 

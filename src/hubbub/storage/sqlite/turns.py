@@ -54,7 +54,7 @@ class Turns:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the lock's file."""
+        """Close the lock's file, which frees the lock."""
         os.close(self._file)
 
 

@@ -29,7 +29,7 @@ class Vocabulary(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """What TAB does.
+    """The effect of TAB on the line.
 
     Args:
         length: the characters before the cursor that are replaced.
@@ -44,7 +44,7 @@ class Completion(NamedTuple):
 
 
 def complete(before: str, vocabulary: Vocabulary) -> Completion:
-    """Return what TAB does after a text: the only word that fits, or as much as all of them have in common."""
+    """Return the effect of TAB after a text: the only word that fits, or the beginning that all fitting words share."""
     line = before.rpartition("\n")[2]
     word = line.rpartition(" ")[2]
     if len(word) > NAME_CHARS + 1:
@@ -65,7 +65,7 @@ def complete(before: str, vocabulary: Vocabulary) -> Completion:
 
 
 def _kind(line: str, word: str, vocabulary: Vocabulary) -> tuple[Iterable[str], str, str]:
-    """Return the words among which a word is completed, the sign before it, and what follows a complete one."""
+    """Return the words among which a word is completed, the sign before it, and the text after a complete one."""
     command, space, rest = line.partition(" ")
     if word == line and line.startswith("/"):
         return vocabulary.commands, "/", " "

@@ -22,7 +22,7 @@ WORK = 16 * 1024
 KEY = 16  # characters that stand for the cost of a key on an empty line
 PASTE = 256  # the same for a paste
 CONFIRMED = 10  # lines of a paste above which it is sent only after a question
-START, STOP = "\x1b[?2004h", "\x1b[?2004l"  # of bracketed paste: the terminal marks what is pasted
+START, STOP = "\x1b[?2004h", "\x1b[?2004l"  # of bracketed paste: the terminal marks pasted text
 BELL = "\a"
 
 # The keys that change the text, or move the cursor in it.
@@ -107,7 +107,7 @@ class Editor:
 
     @property
     def pending(self) -> str:
-        """The line so far."""
+        """The typed line before Enter, without its prompt; LF stands between the lines of a paste."""
         return self._line.text
 
     def next_line(self) -> str | LineSignal | None:
@@ -125,7 +125,7 @@ class Editor:
         return LineSignal.KEYS
 
     def take_rest(self) -> str:
-        """Return what was typed and not sent, and the input that was not processed; remove both."""
+        """Return the typed text that was not sent, and the input that was not processed; remove both."""
         rest = self._line.text + self._keys.take_rest()
         self._line.set("")
         return rest
@@ -257,11 +257,11 @@ class Editor:
         return before + data + self.take_output()
 
     def ask(self, prompt: str, hides: bool = False) -> None:
-        """Put a prompt, a text of one line, before the next line; `hides` says that what is typed is not shown."""
+        """Put a prompt, a text of one line, before the next line; `hides` says that the answer is not shown."""
         self._prompt = Prompt(prompt, hides)
 
     def adopt(self, prompt: str, typed: str) -> None:
-        """Go on with a row that the terminal shows already: a prompt, and what was typed behind it."""
+        """Go on with a row that the terminal shows already: a prompt, and the typed text behind it."""
         self._prompt = Prompt(prompt)
         self._line.insert(typed)
         self._view.adopt(self._drawing())

@@ -105,7 +105,7 @@ class KeyReader:
     """Cut the bytes of a terminal into keys.
 
     Feed bytes, then take keys until None. The keys do not depend on where the network cut the bytes, but for
-    `Key.ESCAPE`: it is told when the last byte so far is an ESC. `Key.NOTHING` only ends a call that took long.
+    `Key.ESCAPE`: an ESC is this key if no byte follows it yet. `Key.NOTHING` only ends a call that took long.
 
     Args:
         limit: longest paste, in bytes of UTF-8; also the most bytes of one that are kept.
@@ -131,7 +131,7 @@ class KeyReader:
         self._data = ""  # characters that are not read yet, from _pos on
         self._pos = 0
         self._state = _Within.TEXT
-        self._told = False  # the ESC that was read last was told
+        self._told = False  # Key.ESCAPE was returned for the last ESC
         self._ended_by = ""  # the control character that was Enter, if no character followed yet
         self._parameters = ""
         self._paste: list[str] = []

@@ -33,7 +33,7 @@ class TypedLine:
 
     @property
     def text(self) -> str:
-        """The text."""
+        """The whole text, with LF between the lines of a paste."""
         return "".join(self.row)
 
     def set(self, text: str) -> None:

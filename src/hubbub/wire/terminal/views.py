@@ -12,14 +12,14 @@ from typing import NamedTuple, Protocol
 
 from hubbub.wire.terminal.width import cells, clusters, is_certain, total
 
-NARROWEST, WIDEST = 20, 500  # columns of a window; what a client tells beyond these is not believed
+NARROWEST, WIDEST = 20, 500  # columns of a window; numbers of a client beyond these are not believed
 ROOM = 6  # columns that a prompt leaves for the text
 ERASE = "\r\x1b[K"
 _SHOWN = {"\n": "↵", "\t": " "}  # how characters that would move the cursor are shown in the row
 
 
 class Drawing(NamedTuple):
-    """What is to be seen of the line that is being typed.
+    """The visible part of the typed line.
 
     Args:
         prompt: a text of one line before it; "" for none.
@@ -55,7 +55,7 @@ class View(Protocol):
         ...
 
     def draw(self, drawing: Drawing) -> str:
-        """Show the line, given what is shown already."""
+        """Show the line; the row may show an earlier state of it."""
         ...
 
     def leave(self) -> str:
@@ -102,7 +102,7 @@ class ScrollView:
         return f"\r{row}\x1b[K" + (f"\r{before}" if after else "")
 
     def leave(self) -> str:
-        """Erase the row."""
+        """Erase the row; the cursor stands at its beginning."""
         shown, self._shown, self._at_end = self._shown, "", True
         return ERASE if shown else ""
 
@@ -129,7 +129,7 @@ class ScrollView:
         if len(row) <= room and total(row) <= room:
             self._start = 0
             return 0, len(row)
-        room -= 2  # for the marks of what is not shown
+        room -= 2  # for the marks of the hidden ends
         start = self._start
         if not (start <= cursor <= start + room and total(row[start:cursor]) <= room):
             start, left = cursor, room // 2
@@ -153,7 +153,7 @@ def _fitting(prompt: str, room: int) -> list[str]:
 class PlainView:
     """Output as that of a typewriter, for screen readers and `TERM=dumb`: nothing is written twice.
 
-    It uses no control characters but CR LF and, to take back what was typed last in the same row, BS. After text that
+    It uses no control characters but CR LF and, to take back the last characters of the same row, BS. After text that
     arrives in the middle of a line, the rest of the line follows in a new row. A change that cannot be shown so begins
     a new row, too, with the whole line. The cursor is always at the end.
 

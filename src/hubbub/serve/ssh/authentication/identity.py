@@ -9,7 +9,7 @@ from hubbub.model.account import Account, SshKey
 
 
 class SshIdentity(Struct):
-    """What a peer has proven, and the name that it asked for.
+    """The proofs of a peer: its account or its key, and the name that it asked for.
 
     Args:
         wished: the name that the peer asked for; "" if that is no name, or that of every machine's owner.

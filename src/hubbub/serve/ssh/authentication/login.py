@@ -1,4 +1,4 @@
-"""The login over ssh: which keys and answers are accepted, and what a peer has proven by them."""
+"""The login over ssh: which keys and answers are accepted, and which identity they give a peer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LoginOwner(Protocol):
         ...
 
     def logged_in(self) -> None:
-        """Let the peer in."""
+        """Let the peer in: its login is complete, and it may open channels."""
         ...
 
     def new_channel(self) -> asyncssh.SSHServerSession[bytes] | None:
@@ -76,7 +76,7 @@ class SshLogin(asyncssh.SSHServer):
         self._key = ""  # the fingerprint of the last key that was offered
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Find the peer."""
+        """Find the peer by the connection that asyncssh has made for it."""
         self._connection = conn
         self._peer = cast(LoginOwner, conn.get_extra_info("peer"))
         self._peer.login = self
@@ -151,7 +151,7 @@ class SshLogin(asyncssh.SSHServer):
         return True
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Question | bool:
-        """Return the question for the password of a registered name; True for a guest, who is asked nothing."""
+        """Return the question for the password of a registered name; True for a guest, because guests get none."""
         self.identity = SshIdentity(self.identity.wished)
         if account := self._accounts.find(self.identity.wished):
             return self._question(f"{account.name} is registered.")
@@ -182,7 +182,7 @@ class SshLogin(asyncssh.SSHServer):
 
     @property
     def description(self) -> str:
-        """What the log says about the peer: the name, the key and the client, cleaned."""
+        """The peer in the log: the name, the fingerprint of the key and the client's version, cleaned."""
         identity = self.identity
         version = clean(str(self._connection.get_extra_info("client_version", ""))[:SHOWN])
         key = identity.key.fingerprint if identity.key else "no key"

@@ -26,7 +26,7 @@ class Newcomer(Protocol):
         ...
 
     def start(self) -> None:
-        """Begin the conversation."""
+        """Send the version of the server: the peer has a place in the queue."""
         ...
 
     def take_turn(self) -> None:
