@@ -71,7 +71,7 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, message="hubbub %(version)s")
 def main() -> None:
-    """A chat server for every client you already have: nc, telnet, browsers, curl, IRC."""
+    """A chat server for every client you already have: ssh, nc, telnet, browsers, curl, IRC."""
     _open_standard_streams()
     os.umask(0o077)  # whatever hubbub makes holds what people said, or keys
 

@@ -62,8 +62,7 @@ class SshOpening:
     async def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Read the host keys and tell their fingerprints, and let the wire be loaded by a task when it is needed.
 
-        A file of keys needs asyncssh, and its faults are told at the start. So the wire is loaded at once if there is
-        one.
+        A file of keys needs asyncssh, and its faults end the start. So the wire is loaded at once if there is one.
 
         Raises:
             SettingsError: a key cannot be read or written.

@@ -30,7 +30,7 @@ def tell_missed(core: Core, session: Session, room: Room, after: int, left_at: f
         room: the room.
         after: the number of the last entry that it was given.
         left_at: when its user left, in epoch seconds; 0 if that is not known. The first message counts if it is older:
-            a lost connection is noticed late, and what was written to it meanwhile did not arrive.
+            a lost connection is noticed late, and messages written to it meanwhile did not arrive.
 
     """
 
