@@ -91,7 +91,7 @@ def facts(one: Account) -> dict[str, Any]:
 @settings_options(WHERE)
 @json_option
 def list_accounts(file: str | None, as_json: bool, **flags: Any) -> None:
-    """List all accounts, each with its state and the day of its registration (UTC)."""
+    """List all accounts, with their states."""
 
     async def task(accounts: AccountRegistry) -> list[Account]:
         return list(accounts.vault.directory.all())
