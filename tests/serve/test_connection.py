@@ -14,7 +14,7 @@ from hubbub.config import Settings
 from hubbub.model.budget import Buckets
 from hubbub.serve.sockets import peer_socket
 from hubbub.serve.sockets.connection import Connection, Shared
-from hubbub.serve.sockets.input import AHEAD
+from hubbub.serve.sockets.input import AHEAD, SECONDS_AT_ONCE
 from hubbub.serve.sockets.peer_socket import READ, ConnectionState
 
 
@@ -115,6 +115,24 @@ def test_socket_is_not_read_while_the_dialogue_is_not_ready(run: Run) -> None:
         await sending
         await until(lambda: len(dialogue.taken) == 10_000)
         assert b"".join(line + b"\n" for line in dialogue.taken) == data
+
+    run(scene, no_limits=True)
+
+
+def test_others_have_the_loop_between_items_that_take_long(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        clock = listener.shared.clock
+        listener.shared.clock = lambda: clock() + len(dialogue.taken) * SECONDS_AT_ONCE / 2  # the time of each item
+
+        def handle(item: bytes) -> None:
+            dialogue.taken.append(item)
+            if len(dialogue.taken) == 1:
+                listener.shared.loop.call_soon(dialogue.taken.append, b"other")
+
+        dialogue.handle = handle  # type: ignore[method-assign]
+        await peer.send(b"a\n" * 20)
+        await until(lambda: len(dialogue.taken) == 21)
+        assert dialogue.taken.index(b"other") <= 4
 
     run(scene, no_limits=True)
 

@@ -19,6 +19,7 @@ from hubbub.serve.sockets.peer_socket import READ, ConnectionState, PeerSocket, 
 # Bytes kept in addition to READ: of TLS connections, and of any connection that the peer has closed.
 AHEAD = 64 * 1024
 AT_ONCE = 256  # items processed in one iteration of the event loop
+SECONDS_AT_ONCE = 0.005  # after which no further item is begun in it
 
 
 class InputTaker(Protocol):
@@ -153,18 +154,25 @@ class PacedInput(PeerSocket):
     def process_input(self) -> None:
         """Process input until none is left, the client is not ready, or the rate limit is reached.
 
-        After AT_ONCE items, the rest waits for the next iteration of the event loop: other connections come first.
+        After AT_ONCE items or SECONDS_AT_ONCE, the rest waits for the next iteration of the event loop: other
+        connections come first.
         """
         if self._pumping or self._throttled:
             self._more = True
             return
         self._pumping = True
         try:
+            began = 0.0
             for _ in range(AT_ONCE):
                 if self.state is not ConnectionState.OPEN:
                     break
                 self._more = True
                 if not self.client.ready() or not self._take_one():
+                    break
+                # The time at which the last item began, so that the clock is not read once more for each item.
+                began = began or self._arrived
+                if self._arrived - began > SECONDS_AT_ONCE:
+                    self._shared.loop.call_soon(self.resume_input)
                     break
             else:
                 self._shared.loop.call_soon(self.resume_input)
