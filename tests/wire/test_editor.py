@@ -82,6 +82,8 @@ UP, DOWN, RIGHT, LEFT, HOME, END, DELETE = (
         (b"\x17\x0b\x15", ""),
         (b"one two\x1bb\x1bb!", "!one two"),
         (b"one, two\x01\x1bf!\x1bf!", "one!, two!"),
+        ("o\u0301ne tw\u00f6_\u0663\x1bb!\x1bb!", "o\u0301ne !tw\u00f6_!\u0663"),  # characters of several code points
+        ("a\u0301b e\u0301\u0300-c\u0301\x17", "a\u0301b "),
         (b"one two\x01\x1bd", " two"),
         (b"one two\x01\x1b[1;5C\x1b[1;5C\x1b[1;5D!", "one !two"),
         (b"\x1bb\x1bfa", "a"),

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import itemgetter
 
 from hubbub.wire.terminal.width import clusters
+
+# What is before the end of the first word: of letters and digits, or of everything but spaces. A line may have 16,000
+# characters, so no loop of Python looks at each of them.
+_WORD = re.compile(r"[\W_]*[^\W_]*")
+_FIELD = re.compile(r"\s*\S*")
+_FIRST = itemgetter(0)  # the first code point of a character
 
 
 class TypedLine:
@@ -102,10 +112,15 @@ class TypedLine:
 
 
 def _length(row: Sequence[str], is_word: bool) -> int:
-    """Return the number of characters up to the end of the first word in a row, which may be read backwards."""
-    inside = [char[0].isalnum() for char in row] if is_word else [not char.isspace() for char in row]
-    start = inside.index(True) if True in inside else len(inside)
-    return inside.index(False, start) if False in inside[start:] else len(inside)
+    """Return the number of characters up to the end of the first word in a row, which may be read backwards.
+
+    A character of several code points is of the kind of the first one.
+    """
+    text = "".join(row)
+    if len(text) != len(row):
+        text = "".join(map(_FIRST, row))
+    found = (_WORD if is_word else _FIELD).match(text)
+    return found.end() if found else 0
 
 
 def _size(text: str) -> int:
@@ -114,8 +129,4 @@ def _size(text: str) -> int:
 
 def _index(pieces: list[str], length: int) -> int:
     """Return the index after the piece in which the first `length` characters end."""
-    at = seen = 0
-    while seen < length:
-        seen += len(pieces[at])
-        at += 1
-    return at
+    return bisect_left(list(accumulate(map(len, pieces), initial=0)), length)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from hubbub.wire.terminal.width import cells, clusters, is_certain, total
+from hubbub.wire.terminal.width import MEASURED, cells, clusters, is_certain, total
 
 NARROWEST, WIDEST = 20, 500  # columns of a window; numbers of a client beyond these are not believed
 ROOM = 6  # columns that a prompt leaves for the text
@@ -38,6 +39,7 @@ def clamped(columns: int) -> int:
     return min(max(columns, NARROWEST), WIDEST) if columns > 0 else 80
 
 
+@lru_cache(MEASURED)
 def visible(char: str) -> str:
     """Return a character of the line as it is shown: a mark without a letter before it stands on a space."""
     if unicodedata.category(char[0])[0] == "M":
@@ -215,5 +217,8 @@ class PlainView:
 
 def _same(old: Sequence[str], now: Sequence[str]) -> int:
     """Return the number of first characters that are the same."""
-    pairs = enumerate(zip(old, now, strict=False))
-    return next((at for at, (one, other) in pairs if one != other), min(len(old), len(now)))
+    least, most = 0, min(len(old), len(now))
+    while least < most:  # slices are compared forty times as fast as characters one by one
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if old[least:middle] == now[least:middle] else (least, middle - 1)
+    return least

@@ -6,7 +6,7 @@ is what the widest terminal needs, and a cursor is placed by writing the text be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 from hubbub.text.patterns import pattern
@@ -18,7 +18,7 @@ _PART = pattern(
     r"[\r\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}\p{GCB=Prepend}\p{GCB=Regional_Indicator}"
     r"\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{GCB=LV}\p{GCB=LVT}]"
 )
-MEASURED = 4096  # characters whose widths are kept
+MEASURED = 4096  # characters whose widths, and forms in the row, are kept
 
 
 @cache
@@ -54,6 +54,7 @@ def is_certain(cluster: str) -> bool:
     return len(cluster) == 1 and (cluster.isascii() or _measures()[0](cluster) > 0)
 
 
-def total(row: Iterable[str]) -> int:
+def total(row: Sequence[str]) -> int:
     """Return the most columns that a terminal takes for some clusters."""
-    return sum(map(cells, row))
+    text = "".join(row)  # in which one look finds that none of them is wide
+    return len(text) if text.isascii() else sum(map(cells, row))
