@@ -12,7 +12,9 @@ from doubles import House, Peer
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.model.entries import Kind
+from hubbub.model.events import ReactionsAdded
 from hubbub.model.queries import LogPage
+from hubbub.model.room import reactions
 from hubbub.wire.line import encoder as line
 
 MEMBERS, REACTING = 500, 300
@@ -49,7 +51,7 @@ def test_reactions_of_many_are_few_lines_and_cost_no_more_than_messages() -> Non
     house.broker.log = [message]
     house.broker.read = lambda query, done: done(LogPage([message]))  # type: ignore[method-assign]
     later: list[Callable[[], None]] = []
-    reactions: set[str] = set()
+    nicks: set[str] = set()
     house.hub.later = lambda seconds, call: later.append(call)
     house.forget()
 
@@ -64,18 +66,23 @@ def test_reactions_of_many_are_few_lines_and_cost_no_more_than_messages() -> Non
             for one in people:
                 act(one)
                 house.settle()
-                reactions.update(entry.nick for entry in house.broker.log[1:] if entry.kind is Kind.REACT)
+                nicks.update(entry.nick for entry in house.broker.log[1:] if entry.kind is Kind.REACT)
                 del house.broker.log[1:-1]
 
         return run
 
     by_reactions = calls(settled(react, others))
-    assert len(reactions) == REACTING
-    seen = [len(one.sees()) for one in people]
-    assert max(seen) == 1 and sum(seen) == REACTING + 1, "their own line, and one for the author of the message"
+    assert len(nicks) == REACTING
+    (shown,) = room.latest
+    assert reactions.read(shown.tags) == {"👍": [one.session.nick for one in others]}
+    told, *lines = [one.sees() for one in people]
+    assert told == [ReactionsAdded("lobby", "tea?", "👍", ("P1",))], "the author is told of the first one at once"
+    assert lines == [[f'*** {one.session.nick} reacts with 👍 (re P0: "tea?") ***'] for one in others] + [[]] * (
+        MEMBERS - REACTING - 1
+    ), "the others see their own one"
     for end in later:  # the pause is over
         end()
-    assert len(author.sees()) == 1
+    assert author.sees() == [ReactionsAdded("lobby", "tea?", "👍", tuple(one.session.nick for one in others[1:]))]
     few = others[: REACTING // 10]  # each of them costs the same
     by_messages = 10 * calls(settled(lambda one: one.types("yes"), few))
     assert sum(len(one.sees()) for one in people) == len(few) * (MEMBERS - 1)
