@@ -1,5 +1,7 @@
-// What acts on messages ask of the server: see acts.js.
+// What acts on messages ask of the server: see acts.js. And what is written above the field meanwhile.
 import { isSecret } from "./account.js";
+import { cut } from "./text.js";
+import { html } from "./vendor/htm-preact.js";
 
 const TOO_LONG = "Not done: a message has at most 16,384 bytes.";
 
@@ -27,4 +29,12 @@ export async function correct(chat, room) {
     if (!failed && room.about === about) room.about = null;
   }
   chat.changed(about.failed);
+}
+
+// What is in the field is an answer or a correction, and why that was refused.
+export function About({ about, close }) {
+  return html`<div class="about"><p id="about" dir="auto">${about.edit ? "Correcting your message" : html`Replying to <b><bdi>${about.nick}</bdi></b>: ${
+      cut(about.before.slice(0, 400).replace(/\s+/g, " "), 100)}`}</p>
+    <button type="button" aria-label=${about.edit ? "Keep the message as it is" : "Do not reply"} onClick=${close}>✕</button>
+    ${about.failed && html`<p role="alert" class="failed">${about.failed}</p>`}</div>`;
 }

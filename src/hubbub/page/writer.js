@@ -2,11 +2,12 @@
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { isSecret } from "./account.js";
 import { later, lazy } from "./lazy.js";
-import { cut, folded } from "./text.js";
+import { folded } from "./text.js";
 
 const HIGHEST = 200; // pixels of the field; in a low window a third of that
 
 const commands = later(() => import("./commands.js")), Offers = lazy(() => import("./commands.js"), "Offers");
+const About = lazy(() => import("./doing.js"), "About");
 const PART = /^\/([^\s/]*)$/; // of a command
 
 // A key that is part of the composition of a character belongs to the input method. Safari says so by the code alone.
@@ -167,7 +168,7 @@ export function Writer({ chat, room }) {
     addEventListener("resize", fit);
     return () => removeEventListener("resize", fit);
   }, []);
-  return html`${about && html`<${About} about=${about} end=${() => chat.acts.end(room)} />`}
+  return html`${about && html`<${About} chat=${chat} about=${about} close=${() => chat.acts.end(room)} />`}
     <form class="writer" onSubmit=${(event) => { event.preventDefault(); field.say(); }}>
     ${field.offers.length > 0 && html`<${Offers} chat=${chat} found=${field.offers} choose=${(name) => field.choose(name)} />`}
     <label for="write" class="hidden">${wants}</label>
@@ -175,12 +176,4 @@ export function Writer({ chat, room }) {
       onKeyDown=${(event) => field.press(event, room)} onInput=${() => field.keep()}></textarea>
     <button type="button" class="break" aria-label="New line" disabled=${!room} onClick=${() => field.breakLine()}>↵</button>
     <button disabled=${!room}>${about?.edit ? "Save" : "Send"}</button></form>`;
-}
-
-// What is in the field is an answer or a correction, and why that was refused.
-function About({ about, end }) {
-  return html`<div class="about"><p id="about" dir="auto">${about.edit ? "Correcting your message" : html`Replying to <b><bdi>${about.nick}</bdi></b>: ${
-      cut(about.before.slice(0, 400).replace(/\s+/g, " "), 100)}`}</p>
-    <button type="button" aria-label=${about.edit ? "Keep the message as it is" : "Do not reply"} onClick=${end}>✕</button>
-    ${about.failed && html`<p role="alert" class="failed">${about.failed}</p>`}</div>`;
 }
