@@ -28,3 +28,9 @@ def test_ids_of_a_user_have_a_prefix_in_common_and_those_of_others_for_them_too(
 
 def test_a_redaction_has_the_same_id_on_all_nodes_and_no_session_has_it() -> None:
     assert ids.redaction_for("a1", 255) == "a1.dff.0" and ids.user_of("a1.dff.0") == "a1."
+
+
+def test_ids_that_several_nodes_publish_are_told_from_those_of_one_session() -> None:
+    shared = ids.redaction_for("a1", 255), ids.end_of("a1", [255]), ids.leave_for("boot-1f.", 1)
+    assert all(ids.is_shared(id) for id in shared)
+    assert not any(ids.is_shared(id) for id in ("boot-1f.3", "boot-1f.d3.1", "boot-1f.3-x", "imported", ""))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from nodes import SECONDS, Node, Peer, Start, knows, same, until
 
 from hubbub.chat.private.direct import signal as tell_signal
+from hubbub.chat.session import Posting
 from hubbub.cluster.nats import lease, presence, streams
 from hubbub.cluster.nats.cluster import AWAY, BACK
 from hubbub.cluster.nats.link.outcomes import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import publisher
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Left
+from hubbub.model.entries import Draft, Left, Redacted
 from hubbub.model.events import Knocked
+from hubbub.model.ids import redaction_for
 from nats_servers import NatsServers
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -77,6 +80,68 @@ async def test_leave_that_a_node_publishes_twice_is_no_sign_of_another_log(start
     assert isinstance(entry.body, Left) and not one.broker.identity.fault
     await until(lambda: one.hub.pipeline.idle, lambda: "a message has no outcome")
     assert one.hub.loaded["lobby"].end.seq > entry.seq and "could not" not in bo.seen
+
+
+def leave(nick: str) -> Posting:
+    """Return the leave of a user of a node that is gone, as each node publishes it."""
+    return Posting(Draft("lobby", nick, Left("gone", quit=True), f"n9-{nick}.x1.0", "~nc@x.nc", "", True))
+
+
+def stored(node: Node, nick: str) -> int:
+    """Return the number of leaves of a user in the log, as a node has it."""
+    feed = next(feed for feed in node.broker.following.feeds.values() if feed.room == "lobby")
+    return sum(type(entry.body) is Left and entry.nick == nick for entry in feed.newest)
+
+
+async def publishes(node: Node, *postings: Posting) -> None:
+    for posting in postings:
+        node.hub.pipeline.add(posting)
+    await until(lambda: all(one.settled for one in postings), lambda: "a draft has no outcome")
+
+
+async def test_drafts_behind_a_leave_that_another_node_publishes_at_once_are_stored(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    await two.enter("Bo")
+    publish = two.broker.link.publish
+
+    async def later(*values: Any) -> int:
+        monkeypatch.setattr(two.broker.link, "publish", publish)
+        await publishes(one, leave("Zoe"))
+        await until(lambda: bool(stored(two, "Zoe")), lambda: "the leave does not arrive")
+        return await publish(*values)
+
+    monkeypatch.setattr(two.broker.link, "publish", later)
+    await publishes(two, leave("Zoe"), leave("Yan"))
+    assert (stored(two, "Zoe"), stored(two, "Yan")) == (1, 1)
+    assert not two.broker.identity.fault
+
+
+async def test_leave_behind_others_that_is_in_the_log_already_is_not_stored_again(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    await two.enter("Bo")
+    await publishes(one, leave("Zoe"))
+    await until(lambda: bool(stored(two, "Zoe")), lambda: "the leave does not arrive")
+    await publishes(two, leave("Yan"), leave("Zoe"), leave("Xia"))
+    assert [stored(two, nick) for nick in ("Xia", "Yan", "Zoe")] == [1, 1, 1]
+
+
+async def test_message_that_two_nodes_take_back_is_no_sign_of_another_log(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    await two.enter("Bo")
+
+    def taken_back() -> Posting:
+        return Posting(Draft("lobby", "Zoe", Redacted("n9-1.1"), redaction_for("zoe", 5), "~user@zoe.account"))
+
+    await publishes(one, taken_back())
+    feed = next(feed for feed in two.broker.following.feeds.values() if feed.room == "lobby")
+    await until(lambda: type(feed.newest[-1].body) is Redacted, lambda: "the redaction does not arrive")
+    await publishes(two, taken_back(), leave("Yan"))
+    assert not two.broker.identity.fault and stored(two, "Yan") == 1
 
 
 @pytest.mark.parametrize("renewed", [True, False])
@@ -140,7 +205,8 @@ async def test_user_that_returns_too_late_gets_another_name(start: Start) -> Non
     assert ann.seen.count("Not sent: the chat could not be reached.") == 2
     ann.types("said now")
     await until(lambda: "Ann2: said now" in other.seen, lambda: other.seen)
-    assert "meanwhile" not in other.seen and one.hub.pipeline.idle
+    await until(lambda: one.hub.pipeline.idle, lambda: "a draft has no outcome")
+    assert "meanwhile" not in other.seen
     # The one who has the name is not taken for the one who had it: she has left, and comes in under another.
     came = [line for line in other.seen.splitlines() if line.startswith("*** Ann")]
     assert came == ["*** Ann has left the chat (connection lost) ***", *came[1:]] and "is now" not in other.seen

@@ -58,6 +58,13 @@ def redaction_for(account: str, seq: int) -> str:
     return f"{account}.d{seq:x}.0"
 
 
+def is_shared(id: str) -> bool:
+    """Return whether several nodes may publish an entry under this id: `leave_for` or one of its siblings made it."""
+    user = user_of(id)
+    # The ids of an account's entries name no process.
+    return bool(user) and ("-" not in user or id.startswith("x", len(user)))
+
+
 def process_of(id: str) -> str:
     """Return the part that all ids of one process have in common."""
     return id.partition("-")[0]

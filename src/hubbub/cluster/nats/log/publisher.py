@@ -21,6 +21,7 @@ from hubbub.cluster.nats.log.subscriptions import Subscriptions, queue_of
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Draft, Entry, Joined, Left, NickChanged, RoomRenamed, Said
+from hubbub.model.ids import is_shared
 from hubbub.storage.ports import Failed, stamp
 from hubbub.text.names import key_of
 
@@ -41,10 +42,6 @@ class InUse(Rejected):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is already a room called {name}")
         self.name = name
-
-
-class Repeated(BrokerError):
-    """The log has the first draft of an entry batch already, which is a leave."""
 
 
 class QueuedBatch(deque[Draft]):
@@ -179,15 +176,9 @@ class Publisher:
                     break
             batch = batches.cut(list(islice(outgoing, batches.MAX_ENTRIES)), _sort)
             before, ruling = feed.room, feed.state.ruling
-            try:
-                if not await self._store(feed, outgoing, batch):
-                    continue
-            except Repeated:
-                self._drop_first(outgoing)
+            if not (ended := await self._publish(feed, outgoing, batch)):
                 continue
-            outgoing.under_way = 0
-            for _ in batch:
-                self.forsaken.discard(outgoing.popleft().id)
+            self._remove(outgoing, len(batch), ended)
             if feed.state.ruling != ruling:
                 if feed.room != before:
                     # The old name must not be free for another room before this is stored.
@@ -195,14 +186,46 @@ class Publisher:
                 else:
                     self._following.keep_soon(feed)
 
-    def _drop_first(self, outgoing: QueuedBatch) -> None:
-        """Let a draft that is in the log already leave the queue; it is not to be stored again."""
-        self._hear(True)
+    def _remove(self, outgoing: QueuedBatch, count: int, ended: Sequence[Draft]) -> None:
+        """Remove the drafts that have an outcome from the first `count` drafts of a queue."""
         outgoing.under_way = 0
-        first = outgoing.popleft()
-        self.forsaken.discard(first.id)
-        first.must_store = False
-        self.failed([first], REPEATED, True)
+        first = [outgoing.popleft() for _ in range(count)]
+        for draft in ended:
+            self.forsaken.discard(draft.id)
+        if len(ended) < count:
+            ids = {draft.id for draft in ended}
+            outgoing.extendleft(draft for draft in reversed(first) if draft.id not in ids)
+
+    async def _publish(self, feed: RoomFeed, outgoing: QueuedBatch, batch: Sequence[Draft]) -> Sequence[Draft]:
+        """Publish one entry batch, and return its drafts that have an outcome now; none if it is to be cut again.
+
+        The servers recognise a batch by its first draft. If several nodes publish that, it may be stored in the batch
+        of another node, without the drafts behind it.
+        """
+        shared = is_shared(batch[0].id)
+        known = {entry.id for entry in feed.newest} if shared else ()
+        if repeated := [draft for draft in batch if draft.id in known] if known else ():
+            self._fail_repeated(feed, repeated)
+            return repeated
+        ids = {draft.id for draft in batch} if shared else {batch[0].id}
+        feed.unseen |= ids
+        try:
+            if not await self._store(feed, outgoing, batch):
+                return ()
+            return [draft for draft in batch if draft.id not in feed.unseen] if shared else batch
+        finally:
+            feed.unseen -= ids
+
+    def _fail_repeated(self, feed: RoomFeed, repeated: Sequence[Draft]) -> None:
+        """Report that drafts are in the log already: they must not be stored again."""
+        for draft in repeated:
+            draft.must_store = False
+        self._fail(feed, repeated, REPEATED, True)
+
+    def _fail(self, feed: RoomFeed, drafts: Sequence[Draft], reason: str, sure: bool) -> None:
+        """Report that drafts are not stored, or not confirmed, and wait for their copies no more."""
+        feed.unseen.difference_update(draft.id for draft in drafts)
+        self.failed(drafts, reason, sure)
 
     def _pack(self, feed: RoomFeed, batch: Sequence[Draft]) -> bytes:
         now = self.newest = stamp(self._clock(), self.newest)
@@ -213,15 +236,10 @@ class Publisher:
 
         A batch of messages is reported as not confirmed GIVE_UP seconds after its first attempt without an answer.
         Return False, without a report, if the batch was not sent and is no longer the next one to store.
-
-        Raises:
-            Repeated: the first draft is in the log already, and the servers have taken none of the others.
-
         """
         id, data = batch[0].id, b""
         # The time of the first attempt without an answer. From then on the data must not change.
         first = 0.0
-        feed.unseen.add(id)
         try:
             while self._wanted(feed, outgoing, batch):
                 start = self._loop.time()
@@ -241,11 +259,11 @@ class Publisher:
                 except (Rejected, OutcomeUnknown) as outcome:
                     self._hear(isinstance(outcome, Rejected))
                     if isinstance(outcome, Rejected) and (not first or isinstance(outcome, InUse)):
-                        self.failed(batch, str(outcome), not first)
+                        self._fail(feed, batch, str(outcome), not first)
                         break
                     first = first or start
                 if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
-                    self.failed(batch, UNSURE, False)
+                    self._fail(feed, batch, UNSURE, False)
                     break
                 await self.wait()
             else:
@@ -254,14 +272,10 @@ class Publisher:
             if under_way := [outgoing.popleft() for _ in range(outgoing.under_way)]:
                 self.failed(under_way, UNSURE, False)
             raise
-        finally:
-            feed.unseen.discard(id)
         return True
 
     async def _try(self, feed: RoomFeed, first: Draft, data: bytes, patience: float) -> None:
-        """Store an entry batch, and wait until its copy was delivered.
-
-        Raises Unsent, Rejected, Repeated or OutcomeUnknown.
+        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or OutcomeUnknown.
 
         `patience` is the time to wait for the servers' answer, in seconds.
         """
@@ -273,11 +287,12 @@ class Publisher:
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._link.publish(feed.subject, data, _header(feed, first), patience))
+        if first.id not in feed.unseen:
+            return
         # The batch got a number that another message had before.
-        if first.id in feed.unseen:
-            # A leave may be published twice, with one id: for a node that is gone, and for a join without a leave.
-            if isinstance(first.body, Left):
-                raise Repeated
+        if is_shared(first.id):
+            self._fail_repeated(feed, [first])
+        else:
             self._identity.mistrust(SHORTER, "a number was given that another message had")
             raise OutcomeUnknown
 
@@ -301,7 +316,7 @@ class Publisher:
         """Return whether an entry batch that is no longer wanted has its outcome; report it if it is unknown."""
         if batch[0].id in feed.unseen and sent:
             # It may be stored already. Sending it again would store it for certain.
-            self.failed(batch, UNSURE, False)
+            self._fail(feed, batch, UNSURE, False)
         return sent or batch[0].id not in feed.unseen
 
     async def take_in(self, feed: RoomFeed, entries: Sequence[Entry]) -> None:
@@ -372,6 +387,9 @@ def _is_said(draft: Draft) -> bool:
 def _sort(draft: Draft) -> object:
     """Return the property that all drafts of one batch share.
 
-    Messages and other entries are separate because messages are given up earlier. A room rename is always alone.
+    Messages and other entries are separate because messages are given up earlier, and drafts that several nodes publish
+    because each of them may be stored already. A room rename is always alone.
     """
-    return draft.id if isinstance(draft.body, RoomRenamed) else _is_said(draft)
+    if isinstance(draft.body, Said):
+        return Said
+    return draft.id if isinstance(draft.body, RoomRenamed) else is_shared(draft.id)
