@@ -30,7 +30,7 @@ class InlineWorkers:
         self.fails = False  # each job fails, as it does without memory
         self.jobs = 0
 
-    def do(self, job: Callable[[], Any], done: Callable[[Any], None]) -> bool:
+    def do(self, job: Callable[[], Any], done: Callable[[Any], None], address: str = "") -> bool:
         if self.full:
             return False
         self.jobs += 1

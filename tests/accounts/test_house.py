@@ -83,6 +83,15 @@ def test_a_full_queue_is_said() -> None:
     assert is_refused(answers[0], "too-many-logins")
 
 
+def test_a_request_that_makes_room_for_that_of_another_address_is_refused_as_busy() -> None:
+    answers, delivered = list[Any](), Delivered()
+    program = HouseProgram(Workers(0, 2, delivered, "test"), ["x"])
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        program.ask("ann", "x", address, answers.append)
+    delivered.take(1)
+    assert len(answers) == 1 and is_refused(answers[0], "too-many-logins")
+
+
 def test_a_program_listens_on_a_socket(tmp_path: Path) -> None:
     path, delivered = tmp_path / "auth", Delivered()
     with socket.socket(socket.AF_UNIX) as listener:

@@ -448,7 +448,7 @@ def meanwhile(accounts: Accounts, change: Callable[..., None], *values: Any) -> 
     outcomes: list[Any] = []
     do, held = accounts.workers.do, []
 
-    def hold(job: Callable[[], Any], done: Callable[[Any], None]) -> bool:
+    def hold(job: Callable[[], Any], done: Callable[[Any], None], address: str) -> bool:
         held.append((job, done))
         return True
 

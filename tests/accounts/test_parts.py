@@ -55,6 +55,30 @@ def test_a_job_keeps_its_thread_until_it_ends_and_the_queue_is_bounded() -> None
     workers.stop()
 
 
+def test_addresses_take_turns_and_none_of_them_fills_the_queue() -> None:
+    delivered, go = Delivered(), threading.Event()
+    workers = Workers(1, 4, delivered, "test")
+    done: list[tuple[str, object]] = []
+
+    def give(address: str, name: str) -> bool:
+        return workers.do(lambda: go.wait(60), lambda result: done.append((name, result)), address)
+
+    assert [give("many", f"many {number}") for number in range(6)] == [True] * 5 + [False]
+    assert give("one", "one 0"), "the newest job of the others makes room"
+    delivered.take(1)
+    assert done == [("many 4", None)]
+    assert not give("many", "many 6")
+    assert give("one", "one 1")
+    assert not give("one", "one 2"), "now both have as many"
+    go.set()
+    delivered.take(6)
+    workers.stop()
+    assert done[1:] == [
+        ("many 3", None),
+        *((name, True) for name in ("many 0", "many 1", "one 0", "many 2", "one 1")),
+    ]
+
+
 def test_a_job_that_fails_gives_nothing_and_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
     delivered, done = Delivered(), list[Any]()
     workers = Workers(1, 1, delivered, "test")

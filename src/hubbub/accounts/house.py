@@ -63,16 +63,18 @@ class HouseProgram:
         """Check a password; call `done` with the name of its account, None if it is wrong, or a refusal."""
 
         def answered(answer: HouseAnswer | None) -> None:
-            if answer is None or answer.error:
+            if answer is None:  # others took its place in the queue
+                done(refusals.LOGINS_BUSY())
+            elif answer.error:
                 done(refusals.ACCOUNTS_UNREADABLE())
             else:
                 done((answer.account_name or name) if answer.success else None)
 
-        if not self._workers.do(lambda: self._answer(name, password, address), answered):
+        if not self._workers.do(lambda: self._answer(name, password, address), answered, address):
             done(refusals.LOGINS_BUSY())
 
-    def _answer(self, name: str, password: str, address: str) -> HouseAnswer | None:
-        """Return the answer of the program, None if there is none. This runs on a thread."""
+    def _answer(self, name: str, password: str, address: str) -> HouseAnswer:
+        """Return the answer of the program, one with an error if there is none. This runs on a thread."""
         line = json.dumps({"accountName": name, "passphrase": password, "ip": address}).encode() + b"\n"
         try:
             data = self._by_socket(line) if self._path else self._by_command(line)
@@ -80,7 +82,7 @@ class HouseProgram:
         except (OSError, *UNREADABLE) as error:
             # Not the error's own text: it might quote the answer.
             log.warning("The program that checks passwords gave no answer (%s)", type(error).__name__)
-            return None
+            return HouseAnswer(error="there is no answer")
         if answer.error:
             log.warning("The program that checks passwords failed: %s", clean(answer.error[:SHOWN]))
         return answer

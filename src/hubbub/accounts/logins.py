@@ -192,7 +192,7 @@ class LoginGate:
         kept = found.password if found else ""
 
         def checked(right: bool | None) -> None:
-            if right is None:  # there was no memory for the check
+            if right is None:  # there was no memory for the check, or others took its place in the queue
                 self._end(attempt, refusals.LOGINS_BUSY())
             elif right:
                 self.vault.directory.fresh(attempt.name, decide)
@@ -206,7 +206,7 @@ class LoginGate:
             proven = now if not isinstance(now, Account) or now.password == kept else None
             self._end(attempt, self._decide(proven, attempt.wrong, "password"))
 
-        if not self._workers.do(lambda: hashing.verify(kept, attempt.secret), checked):
+        if not self._workers.do(lambda: hashing.verify(kept, attempt.secret), checked, attempt.peer.address):
             self._end(attempt, refusals.LOGINS_BUSY())
 
     def _ask_house(self, attempt: _Attempt) -> None:

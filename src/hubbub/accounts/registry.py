@@ -153,7 +153,7 @@ class AccountRegistry(LoginGate):
                 done(refused)
                 return
             self._guesses.right("", peer.address)
-            self._register(name, password, lambda made: end(made, invitation), key)
+            self._register(name, password, peer, lambda made: end(made, invitation), key)
 
         def end(made: Account | Refused, invitation: StoredCode) -> None:
             if isinstance(made, Refused):
@@ -161,7 +161,7 @@ class AccountRegistry(LoginGate):
             done(made)
 
         if self.registration == "open":
-            self._register(name, password, done, key)
+            self._register(name, password, peer, done, key)
             return
         self._guesses.begin("", peer.address)
         self.vault.codes.use(code, (Purpose.INVITATION,), invited)
@@ -188,7 +188,7 @@ class AccountRegistry(LoginGate):
         wait = self._registrations.take(peer.address)
         return refusals.REGISTRATIONS_SLOWED(seconds=math.ceil(wait)) if wait else None
 
-    def _register(self, name: str, password: str, done: Checked, key: SshKey | None) -> None:
+    def _register(self, name: str, password: str, peer: LoginPeer, done: Checked, key: SshKey | None) -> None:
         def hashed(made: hashing.Verifiers | Refused) -> None:
             if isinstance(made, Refused):
                 done(made)
@@ -196,15 +196,15 @@ class AccountRegistry(LoginGate):
                 self.open_account(name, done, made, key)
 
         if password:
-            self._hash(password, hashed)
+            self._hash(password, peer, hashed)
         else:
             hashed(hashing.NO_PASSWORD)
 
-    def _hash(self, password: str, done: Callable[[hashing.Verifiers | Refused], None]) -> None:
+    def _hash(self, password: str, peer: LoginPeer, done: Callable[[hashing.Verifiers | Refused], None]) -> None:
         def made(verifiers: hashing.Verifiers | None) -> None:
             done(verifiers or refusals.LOGINS_BUSY())
 
-        if not self._workers.do(lambda: hashing.make(password), made):
+        if not self._workers.do(lambda: hashing.make(password), made, peer.address):
             done(refusals.LOGINS_BUSY())
 
     # --- codes ----------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class AccountRegistry(LoginGate):
             hash, scram = verifiers
             self._change(account, lambda old: structs.replace(self._voided(old), password=hash, scram=scram), done)
 
-        self._hash(password, made)
+        self._hash(password, peer, made)
 
     def set(
         self,
