@@ -83,6 +83,10 @@ async def test_the_server_sees_what_the_commands_change(server: AccountRegistry,
     await beside(tmp_path, "account", "passwd", "Ann", typed="another one\n")
     with pytest.raises(SettingsError, match="not the password"):
         await ask(server.log_in, "ann", "correct horse", PEER)
+    assert await beside(tmp_path, "account", "operator", "Ann", "--remove") == "Ann is no operator any more."
+    await until(server, lambda: (ann := server.find("ann")) and not ann.operator)
+    assert await beside(tmp_path, "account", "operator", "Ann") == "Ann is an operator of the server."
+    await until(server, lambda: (ann := server.find("ann")) and ann.operator)
     code = await beside(tmp_path, "account", "reset", "ann")
     assert isinstance(await ask(server.log_in, "ann", code, PEER), Account)
     token = await beside(tmp_path, "token", "add", "--room", "ops", "--say", "--name", "ci", "Ann")

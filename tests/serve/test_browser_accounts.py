@@ -81,7 +81,7 @@ async def test_a_login_needs_the_password_or_a_code() -> None:
         (b"", "application/json", "an object with the fields of this request"),
         (b"{", "application/json", "an object with the fields of this request"),
         (b'{"secret":"\xff"}', "application/json", "an object with the fields of this request"),
-        (b'{"secret":"%b"}' % (b"x" * 301), "application/json", "none of them too long"),
+        (b'{"secret":"open sesame","name":"%b"}' % (b"x" * 3000), "application/json", "none of them too long"),
         (b'{"secret":"open sesame"}', "text/plain", "must be application/json"),
         (b'{"secret":"%b"}' % (b"x" * 5000), "application/json", "at most 4096 bytes"),
     ],
@@ -92,6 +92,16 @@ async def test_a_form_that_cannot_be_read_is_refused_with_the_reason(body: bytes
             refused = await web.ask("POST", f"/api/{path}", body, Content_Type=type_)
             assert refused.status in (400, 413)
             assert answer in refused.json["detail"] and "message" not in refused.json["detail"]
+
+
+async def test_a_password_that_is_too_long_is_refused_in_the_words_of_the_other_wires() -> None:
+    async with asking() as web:
+        account = await registered(web)
+        long = SECRET * 100
+        refused = await post(web, "register", name="Bob", secret=long)
+        assert (refused.status, refused.json["code"]) == (400, "weak-password")
+        for fields in ({"name": account.name}, {}):
+            assert (await post(web, "login", secret=long, **fields)).json["code"] == "wrong-password"
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1"])
@@ -288,8 +298,9 @@ async def test_a_bot_says_hello_with_a_token_or_password() -> None:
         account = await registered(web, "ci")
         full = await token(web, account)
         bot = await web.talk()
-        await bot.say(type="hello", name="ci", password="guess", label="h1")
-        assert (await bot.sees("error"))["code"] == "wrong-password"
+        for guess in ("guess", SECRET * 100):
+            await bot.say(type="hello", name="ci", password=guess, label="h1")
+            assert (await bot.sees("error"))["code"] == "wrong-password"
         await bot.say(type="hello", name="ci", password=full, label="h2")
         assert (await bot.next()) | {"tag": "", "log": "", "resume": ""} == {
             "type": "welcome", "nick": "ci", "tag": "", "log": "", "resume": "", "label": "h2", "edit_minutes": 15,

@@ -140,6 +140,23 @@ def passwd(file: str | None, name: str, **flags: Any) -> None:
     click.echo(f"{name} has a new password.")
 
 
+@account.command(cls=Command, epilog="hubbub account operator Ann\nhubbub account operator Ann --remove")
+@settings_options(WHERE)
+@click.option("--remove", is_flag=True, help="Make its owner an operator no more.")
+@name_argument
+def operator(file: str | None, name: str, remove: bool, **flags: Any) -> None:
+    """Make the owner of NAME a server operator, or end that.
+
+    Server operators may act in every room. The change has its effect at once, also if the owner is here.
+    """
+
+    async def task(accounts: AccountRegistry) -> None:
+        await tool.ask(accounts.set, _known(accounts, name), operator=not remove)
+
+    _run(file, flags, task)
+    click.echo(f"{name} is {'no operator any more' if remove else 'an operator of the server'}.")
+
+
 @account.command(cls=Command, epilog="hubbub account certificate Ann --add 3F:2A:…:D4")
 @settings_options(WHERE)
 @click.option("--add", default="", metavar="FINGERPRINT", help="Let the certificate with this SHA-256 log in.")

@@ -254,7 +254,7 @@ NOT_ENCRYPTED = Wording(
 PASSWORD_IN_MESSAGE = Wording(
     "no-such-command", "Not sent: this is a command with a password. Type /msg NickServ HELP for the commands here."
 )
-LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords; try again in {seconds:.0f} s.")
+LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords or codes; try again in {seconds:.0f} s.")
 REGISTRATIONS_SLOWED = Wording(
     "too-many-logins", "Too many names were registered from your address; try again in {seconds:.0f} s."
 )

@@ -135,7 +135,7 @@ class AccountPages:
     def _cookie(self, call: Call) -> str:
         name = wire.cookie_name(call.request.headers.get("Host", ""))
         cookie = call.request.cookies.get(name, "")
-        return cookie if len(cookie) <= wire.MAX_SECRET else ""
+        return cookie if len(cookie) <= wire.MAX_COOKIE else ""
 
     async def _body(self, call: Call, kind: type[wire.T]) -> wire.T:
         request = call.request

@@ -13,7 +13,7 @@ from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import SHOWN
 from hubbub.wire.web.site import host_name
 
-MAX_SECRET = 300  # characters of a password, code, token or cookie
+MAX_COOKIE = 300  # characters
 MAX_CREDENTIALS = 4096  # bytes of a body with credentials
 BROWSER_SECONDS = 365 * 24 * 3600.0  # after which a browser loses its token
 LISTED = 64  # sessions or tokens that can be ended at once
@@ -23,7 +23,6 @@ QR_CHARS = 300  # of the text of a QR code
 
 T = TypeVar("T", bound=Struct)
 Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
-Secret = Annotated[str, Meta(max_length=MAX_SECRET)]
 Resume = Annotated[str, Meta(max_length=64)]
 
 
@@ -34,9 +33,9 @@ class Credentials(Struct):
     session in the chat, which is logged in too.
     """
 
-    secret: Secret
+    secret: str
     name: Name = ""
-    code: Secret = ""
+    code: str = ""
     resume: Resume = ""
 
 
@@ -51,7 +50,7 @@ class TranscriptWanted(Struct):
 class Closing(Struct):
     """The closing of an account: its password or a code, and whether all that was said with it is deleted as well."""
 
-    secret: Secret
+    secret: str
     take_back: bool = False
 
 

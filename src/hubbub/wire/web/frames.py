@@ -75,7 +75,6 @@ from hubbub.wire.web.websocket import frame
 UNSEEN = frozenset({Ephemeral, Erased, Unknown, Voted})  # bodies that a browser does not get; votes are secret
 MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
 MAX_TEXT = MESSAGE_BYTES
-MAX_PASSWORD = 300  # characters; a password has at most so many bytes
 MAX_PAGE = 200  # entries of an answer
 
 Label = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{0,36}$")]  # as long as a UUID
@@ -102,7 +101,7 @@ class Hello(Struct, tag="hello", tag_field="type"):
     keys: Annotated[dict[Name, Name], Meta(max_length=1000)] = {}
     log: Annotated[str, Meta(max_length=64)] = ""
     resume: Annotated[str, Meta(max_length=64)] = ""
-    password: Annotated[str, Meta(max_length=MAX_PASSWORD)] = ""
+    password: str = ""
     label: Label = ""
 
 
