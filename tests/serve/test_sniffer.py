@@ -16,6 +16,7 @@ from serving import until
 
 from hubbub.serve.accept import dispatcher, sniffer
 from hubbub.text.refusals import NOT_SPOKEN
+from hubbub.wire.sniff import Wire
 from hubbub.wire.ssh import refusal
 
 First = TypeVar("First")
@@ -217,9 +218,46 @@ def waits_for(rtt: float) -> float:
         def getsockopt(self, *_: int) -> bytes:
             return bytes(68) + int(rtt * 1e6).to_bytes(4, "little")
 
+    class Dispatcher:
+        def expects_browser(self, _: object) -> bool:
+            return False
+
     anything: Any = None
-    peer = sniffer.Sniffer(anything, anything, Socket(), False)  # type: ignore[arg-type]
+    peer = sniffer.Sniffer(Dispatcher(), anything, Socket(), False)  # type: ignore[arg-type]
     return peer._patience()
+
+
+async def test_the_prompt_waits_longest_for_further_connections_of_a_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens them ahead, and does not understand the prompt."""
+    async with serving(tmp_path) as (server, _):
+        browser = await server.connect()
+        browser.send(REQUEST)
+        assert (await browser.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+        monkeypatch.setattr(sniffer, "PATIENCE", 0.0)
+        monkeypatch.setattr(sniffer, "ROUND_TRIPS", 0)
+        waiting = server.house.front.dispatcher.arrivals
+        monkeypatch.setattr(dispatcher, "BROWSING", 3600.0)
+        ahead = await server.connect()
+        await until(lambda: waiting)
+        assert [one._patience() for one in waiting] == [sniffer.MAX_PATIENCE]
+        ahead.send(REQUEST)
+        assert (await ahead.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+        monkeypatch.setattr(dispatcher, "BROWSING", 0.0)
+        await comes(server, late=True)
+
+
+async def test_addresses_of_browsers_are_forgotten_when_there_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "BROWSERS", 2)
+    async with serving(tmp_path) as (server, _):
+        front = server.house.front.dispatcher
+        callers = [dispatcher.Caller((), f"10.0.0.{at}", front.shared.clock()) for at in range(3)]
+        for caller in callers:
+            front.connection(Wire.HTTP, caller, None)
+        assert [front.expects_browser(caller) for caller in callers] == [False, True, True]
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])

@@ -23,6 +23,10 @@ from hubbub.wire.sniff import Wire
 HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 # Unfinished TLS handshakes allowed per address. A school class behind one router opens its pages at the same time.
 HANDSHAKES = 128
+# A browser opens several connections at once, and sends on some of them long after. One that was sent the prompt first
+# takes it for a broken answer, and the page does not start.
+BROWSING = 2.0  # seconds after a connection of a browser for which further ones from its address are expected
+BROWSERS = 1024  # addresses that are remembered
 NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
 UNKNOWN = {  # the refusals of the wires that the server does not speak; refusals.NOT_SPOKEN for the others
     Wire.PROXY: refusals.NO_PROXY,
@@ -91,6 +95,7 @@ class Dispatcher:
         self.handshakes: set[asyncio.Task[None]] = set()
         self.encrypting: Counter[str] = Counter()  # unfinished TLS handshakes by address
         self.arrivals: set[Arrival] = set()  # connections whose wire is not known yet
+        self._browsers: dict[str, float] = {}  # time of the last HTTP connection by address, the oldest first
 
     def close(self) -> None:
         """Close the connections whose wire is not known yet."""
@@ -130,9 +135,22 @@ class Dispatcher:
         """
         if refused := refused or self.refusal(wire, caller):
             return (b"\r\n" if caller.prompted and wire is Wire.SSH else b"") + _in_words_of(wire, refused)
+        if wire is Wire.HTTP:
+            self._note_browser(caller.where)
         connection = Connection(self.shared, self._wires[wire](caller), sock, self._gone)
         connection.peer, connection.origin = caller.peer, caller.where
         return connection
+
+    def _note_browser(self, where: str) -> None:
+        self._browsers.pop(where, None)
+        self._browsers[where] = self.shared.clock()
+        if len(self._browsers) > BROWSERS:
+            del self._browsers[next(iter(self._browsers))]
+
+    def expects_browser(self, caller: Caller) -> bool:
+        """Return whether a connection that has sent nothing yet may be a further one of a browser."""
+        seen = self._browsers.get(caller.where)
+        return seen is not None and caller.since - seen < BROWSING
 
     def refusal(self, wire: Wire, caller: Caller) -> Refused | None:
         """Return the refusal of a peer that speaks this wire; None if it is allowed."""

@@ -23,9 +23,9 @@ from hubbub.wire.line.encoder import PROMPT, encode, notice
 from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
 
 # A peer that has sent nothing is sent the prompt after PATIENCE seconds plus ROUND_TRIPS round trips, at most
-# MAX_PATIENCE seconds. The wait is this long because a program whose first bytes come after the prompt may not
-# understand the prompt. A round trip counts as at least HIDDEN_TRIP seconds: for a tunnel, such as `ssh -L`, the kernel
-# measures the round trip to the near end only.
+# MAX_PATIENCE seconds, and after MAX_PATIENCE seconds if it may be a browser. The wait is this long because a program
+# whose first bytes come after the prompt may not understand the prompt. A round trip counts as at least HIDDEN_TRIP
+# seconds: for a tunnel, such as `ssh -L`, the kernel measures the round trip to the near end only.
 PATIENCE = 0.25  # seconds
 ROUND_TRIPS = 4
 HIDDEN_TRIP = 0.1  # seconds
@@ -147,6 +147,8 @@ class Undecided:
 
     def _patience(self) -> float:
         """Return the seconds that the peer may send nothing before it is sent the prompt."""
+        if self._dispatcher.expects_browser(self._caller):
+            return MAX_PATIENCE
         rtt = 0.0
         with contextlib.suppress(OSError, AttributeError, struct.error):  # not Linux, or not TCP
             rtt = _RTT.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))[0] / 1e6
