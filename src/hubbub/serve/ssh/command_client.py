@@ -41,6 +41,7 @@ from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.list_pages import ListPart
 from hubbub.wire.line import encoder
 from hubbub.wire.web import http as wire
+from hubbub.wire.web.shown_entry import shown
 from hubbub.wire.web.statuses import status_of
 
 PIECE = 500  # messages of an export that are read at a time
@@ -347,7 +348,7 @@ class CommandClient:
         while True:
             viewer = self._requests.viewer(self._requester)
             page: LogPage = await self._requests.read(After(room, seq, LAST, PIECE, True, viewer=viewer))
-            lines = (msgspec.json.encode(wire.shown(entry)).decode() for entry in page.entries)
+            lines = (msgspec.json.encode(shown(entry)).decode() for entry in page.entries)
             await self._write("".join(f"{line}\n" for line in lines))
             if not (page.more and page.entries):
                 return

@@ -29,7 +29,6 @@ from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import searching
 from hubbub.model.access import Action
 from hubbub.model.account import Account
-from hubbub.model.codec import shown_record
 from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, MembersListed
@@ -50,6 +49,7 @@ from hubbub.text.names import LOBBY
 from hubbub.wire.line import encoder
 from hubbub.wire.web import http as wire
 from hubbub.wire.web.negotiation import decode, preferred
+from hubbub.wire.web.shown_entry import LogEntry, Posted, shown
 
 PREFIX = "/api/v1"
 BODY = 10.0  # seconds in which a body must arrive
@@ -240,7 +240,7 @@ class Api:
         page = self._hub.private_history.shown_to(call.bearer, page)
         if plain(call):
             return self._lines(page.entries, note=page.note)
-        return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more, page.note)))
+        return self._numbered(answer(wire.Page([shown(entry) for entry in page.entries], page.more, page.note)))
 
     def _lines(self, entries: list[Entry] | Any, status: int = 200, note: str = "") -> web.Response:
         now = self._hub.clock()
@@ -305,7 +305,7 @@ class Api:
             return problem(outcome)
         if plain(call):
             return self._lines([outcome.entry])
-        return self._numbered(answer(wire.shown(outcome.entry)))
+        return self._numbered(answer(shown(outcome.entry)))
 
     async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
         """Return a list of a room's members."""
@@ -330,7 +330,7 @@ class Api:
             return problem(outcome)
         if plain(call):
             return self._lines([outcome.entry], 201)
-        return self._numbered(answer(wire.shown(outcome.entry), 201))
+        return self._numbered(answer(shown(outcome.entry), 201))
 
     async def post(self, call: Call, query: wire.PostQuery, room: str) -> web.Response:
         """Send a message to a room, and return the stored entry once it is stored."""
@@ -348,9 +348,9 @@ class Api:
     def _posted(self, call: Call, entry: Entry) -> web.Response:
         if plain(call):
             return self._lines([entry], 201)
-        posted = wire.Posted(*shown_record(entry))
+        posted = shown(entry, Posted)
         if not entry.prev and entry.room != LOBBY and not slash.members_of(self._hub, entry.room).nicks:
-            posted.people = 0
+            posted = msgspec.structs.replace(posted, people=0)
         return self._numbered(answer(posted, 201))
 
     async def _text(self, call: Call) -> str:
@@ -412,7 +412,7 @@ ROUTES = (
     Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
     Route("GET", "/mentions", "Read the messages that mention you.", wire.MentionsQuery, wire.Page, Api.mentions),
     Route("GET", "/rooms/{room}/messages", "Read messages.", wire.MessagesQuery, wire.Page, Api.messages),
-    Route("POST", "/rooms/{room}/messages", "Send a message.", wire.PostQuery, wire.Posted, Api.post, 201),
+    Route("POST", "/rooms/{room}/messages", "Send a message.", wire.PostQuery, Posted, Api.post, 201),
     Route(
         "GET",
         "/rooms/{room}/transcript",
@@ -425,7 +425,7 @@ ROUTES = (
     Route(
         "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members
     ),
-    Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.StreamQuery, wire.LogEntry, Api.stream),
+    Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.StreamQuery, LogEntry, Api.stream),
     Route(
         "GET",
         PRIVATE,
@@ -440,7 +440,7 @@ ROUTES = (
         f"{PRIVATE}/{{name}}/messages",
         "Send a private message.",
         wire.SendQuery,
-        wire.LogEntry,
+        LogEntry,
         Api.send,
         201,
     ),
@@ -449,7 +449,7 @@ ROUTES = (
         f"{PRIVATE}/{{name}}/messages",
         "Delete a private message of yours.",
         wire.DeleteQuery,
-        wire.LogEntry,
+        LogEntry,
         Api.delete,
     ),
     Route(

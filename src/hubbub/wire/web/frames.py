@@ -10,27 +10,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hubbub.model.client import Encoder
-from hubbub.model.codec import shown_record, text_of
+from hubbub.model.codec import text_of
 from hubbub.model.entries import (
-    Body,
-    Braked,
     Edited,
     Entry,
     Ephemeral,
     Erased,
-    HandMoved,
-    Kicked,
     Kind,
-    ModesChanged,
-    Pinned,
-    PollClosed,
-    Polled,
     Reacted,
     Redacted,
-    RoomRenamed,
-    TurnGiven,
     Unknown,
-    Unpinned,
     Unreacted,
     Voted,
 )
@@ -65,11 +54,9 @@ from hubbub.model.events import (
     SettingsListed,
 )
 from hubbub.model.queries import LogPage
-from hubbub.model.room import polls, reactions
-from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
-from hubbub.text.tags import EDITED, reply_to
+from hubbub.wire.web.shown_entry import marks, shown
 from hubbub.wire.web.websocket import frame
 
 UNSEEN = frozenset({Ephemeral, Erased, Unknown, Voted})  # bodies that a browser does not get; votes are secret
@@ -358,22 +345,10 @@ class JsonEncoder:
         return self
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry as a JSON object; b"" for the kinds in UNSEEN.
-
-        An act on a room or its members also gets a description in words.
-        """
+        """Return the entry as a JSON object; b"" for the kinds in UNSEEN."""
         if type(entry.body) in UNSEEN:
             return b""
-        fields: dict[str, Any] = shown_record(entry)._asdict()
-        if words := _WORDS.get(type(entry.body)):
-            fields["words"] = words(entry.body)
-        if entry.tags:
-            fields |= _marks(entry.tags)
-        if isinstance(entry.body, Polled):
-            fields |= _poll(entry, entry.body)
-        if entry.quote:
-            fields["quote"] = entry.quote._asdict()
-        return msgspec.json.encode(fields)
+        return msgspec.json.encode(shown(entry))
 
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"": the author gets their own entries in the same form as the others (`echo`)."""
@@ -485,7 +460,7 @@ def _private(event: Private) -> bytes:
     if event.entry and event.entry.seq:
         more |= _place(event.entry)
         more |= {} if event.entry.kind is Kind.MESSAGE else {"kind": event.entry.kind}
-        more |= _marks(event.entry.tags)
+        more |= marks(event.entry.tags)
     return encode("private", nick=event.nick, text=event.text, **more)
 
 
@@ -528,36 +503,6 @@ def _members(event: MembersListed) -> bytes:
 
 def _label(event: Notice | MembersListed | RoomsListed | SettingsListed | ClassShown) -> dict[str, str]:
     return {"label": event.label} if event.label else {}
-
-
-def _marks(tags: str) -> dict[str, Any]:
-    """Return the message that a message answers, its reactions, and whether it was corrected, if they are set."""
-    marks = {"re": reply_to(tags), "reactions": reactions.read(tags), "edited": EDITED in tags.split(";")}
-    return {name: value for name, value in marks.items() if value}
-
-
-def _poll(entry: Entry, body: Polled) -> dict[str, Any]:
-    """Return the parts of a poll with the number of votes for each answer, and whether it is closed."""
-    fields = {"question": body.question, "answers": body.answers, "votes": polls.counts(entry, body)}
-    return {**fields, "closed": True} if polls.is_closed(entry) else fields
-
-
-_WORDS: dict[type[Body], Callable[[Any], str]] = {
-    ModesChanged: lambda body: describe(body.changes),
-    Kicked: lambda body: f"has kicked {body.nick}{f' ({body.reason})' if body.reason else ''}",
-    Redacted: lambda body: "has deleted a message",
-    RoomRenamed: lambda body: f"has renamed the room: it is {body.to} now",
-    Edited: lambda body: "has corrected a message",
-    Reacted: lambda body: f"has reacted with {body.reaction}",
-    Unreacted: lambda body: f"has taken the reaction {body.reaction} back",
-    Pinned: lambda body: f"has pinned a message of {body.text}",
-    Unpinned: lambda body: "has taken a pin away",
-    HandMoved: lambda body: HANDS.get(body.step, body.step),
-    Braked: lambda body: f"({rest(body.seconds)})",
-    Polled: lambda body: f"asks: {polls.ballot(body)}",
-    PollClosed: lambda body: "has ended a poll",
-    TurnGiven: lambda body: f"lets {body.who.partition('!')[0]} speak",
-}
 
 
 def _room(room: RoomSummary) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from hubbub.errors import Refused
 from hubbub.model.client import Encoder
-from hubbub.model.codec import shown_record
 from hubbub.model.entries import Entry
 from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, REASON_BYTES, SEARCH_CHARS
 from hubbub.text.list_pages import MAX_LISTED
 from hubbub.wire.line import encoder
+from hubbub.wire.web.shown_entry import LogEntry, shown
 
 MAX_LAST = 200  # messages of an answer
 MAX_BODY = MESSAGE_BYTES  # of a message, in UTF-8
@@ -152,27 +152,6 @@ class MessageBody(Struct):
 # --- answers ---------------------------------------------------------------------------------------------------
 
 
-class LogEntry(Struct):
-    """An entry of a room's log. `prev` is the number of the entry before it; `time` is in seconds since the epoch."""
-
-    room: str
-    seq: int
-    prev: int
-    time: float
-    kind: str
-    nick: str
-    text: str
-    id: str
-    host: str = ""
-    tags: str = ""
-
-
-class Posted(LogEntry):
-    """The entry of a sent message. `people` is 0 if the message opened an empty room: the room's name may be wrong."""
-
-    people: int | UnsetType = UNSET
-
-
 class Page(Struct, omit_defaults=True):
     """Entries, oldest first. `more`: there are further entries. `note`: the reason why some are missing."""
 
@@ -227,11 +206,6 @@ class Problem(Struct):
     detail: str
     code: str
     type: str = "about:blank"
-
-
-def shown(entry: Entry) -> LogEntry:
-    """Return an entry in the form of the API's answers."""
-    return LogEntry(*shown_record(entry))
 
 
 # --- answers that are written past aiohttp ---------------------------------------------------------------------
