@@ -9,10 +9,7 @@ const KEYS = [
   ["?", "Show these keys."],
 ];
 
-// What /help tells of them, in the columns of the server's lines.
-export function keysAfter(lines) {
-  const width = /^\S.*? {2,}/.exec(lines[0])?.[0].length ?? 20;
-  return ["", "Keys on this page:", ...KEYS.map(([key, what]) => `${key.padEnd(width)}${what}`)];
-}
+// The lines that /help shows of them, in the form of the server's lines.
+export const keyLines = () => ["", "Keys on this page:", ...KEYS.map(([key, what]) => `${key}: ${what}`)];
 
 export const Keys = ({ close }) => html`<${Dialogue} title="Keys" close=${close}><dl class="keys">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl><//>`;

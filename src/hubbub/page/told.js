@@ -157,7 +157,7 @@ export const TOLD = {
     if (room) return void inClass("forOperators", chat, chat.rooms.get(room), lines);
     if (chat.answer({ label, lines })) return;
     if (lines.length < 2 || !chat.listed.delete("help")) return list(chat, lines);
-    import("./keys.js").then(({ keysAfter }) => list(chat, [...lines, ...keysAfter(lines)]), () => list(chat, lines));
+    import("./keys.js").then(({ keyLines }) => list(chat, [...lines, ...keyLines()]), () => list(chat, lines));
   },
 
   read(chat, { room, time }) { chat.reader?.elsewhere(room, time); },

@@ -7,9 +7,11 @@ that is not a command is sent as a message.
 from __future__ import annotations
 
 import re
+import textwrap
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages, terminal
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from hubbub.model.viewer import Viewer
 
 MAX_HISTORY = 200  # most messages of one command
+HELP_COLUMNS = 79  # of a terminal: a client of nc does not tell its width
 BEGINNING = ListPart()
 FOUND = 20  # most messages of /search
 DAY = 24 * 60 * 60.0  # seconds; a message dated further ahead has its time from a wrong clock
@@ -106,8 +109,9 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
         lines.append("//TEXT: Send a message that begins with a slash.")
         for group, commands in groups.items():
             names = " ".join(f"/{command.name}" for command in commands)
-            lines.append(f"For {group} (details: /help {group}): {names}")
-    hub.reply(session, Notice(tuple(lines)))
+            lines.append(f"/help {group}: {names}")
+    rows = [textwrap.wrap(line, HELP_COLUMNS, subsequent_indent="  ", break_on_hyphens=False) for line in lines]
+    hub.reply(session, Notice(tuple(chain(*rows) if len(lines) > 1 else lines)))
 
 
 def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:
@@ -292,13 +296,23 @@ _ROWS = (
     SlashCommand("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
     SlashCommand("msg", "NAME TEXT", "Send a private message (stored between accounts only).", _msg),
     SlashCommand(
-        "me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)
+        "me",
+        "TEXT",
+        "Describe an action.",
+        lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION),
+        "messages",
     ),
     *messages.ROWS,
     SlashCommand("history", "[NAME] [N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
-    SlashCommand("search", "WORDS", "Find words or page*, also from:NAME in:ROOM before:TIME after:2h.", _search),
-    SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
-    SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
+    SlashCommand("search", "WORDS", "Find words or page*, also from:NAME in:ROOM after:2h before:1h.", _search),
+    SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since, "messages"),
+    SlashCommand(
+        "time",
+        "",
+        "Show the server's time.",
+        lambda hub, session, _: hub.reply(session, Clock(hub.clock())),
+        "messages",
+    ),
     SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
 _ALL = (*_ROWS[:-1], *ROWS, *classroom.ROWS, *ignoring.ROWS, *mentions.ROWS, *terminal.ROWS, *accounts.ROWS, _ROWS[-1])

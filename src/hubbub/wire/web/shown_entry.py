@@ -22,6 +22,7 @@ from hubbub.model.entries import (
     Reacted,
     Redacted,
     RoomRenamed,
+    Said,
     TurnGiven,
     Unpinned,
     Unreacted,
@@ -75,13 +76,18 @@ class Posted(LogEntry):
 
 def shown(entry: Entry, form: type[LogEntry] = LogEntry) -> LogEntry:
     """Return an entry in the form of the API's answers and of the frames."""
+    body = entry.body
+    # The usual case, in one call: most entries are messages of which nothing else is to be said.
+    if type(body) is Said and not (entry.tags or entry.quote):
+        kind = body.style.value
+        return form(entry.room, entry.seq, entry.prev, entry.time, kind, entry.nick, body.text, entry.id, entry.host)
     more: dict[str, Any] = {}
-    if words := _WORDS.get(type(entry.body)):
-        more["words"] = words(entry.body)
+    if words := _WORDS.get(type(body)):
+        more["words"] = words(body)
     if entry.tags:
         more |= marks(entry.tags)
-    if isinstance(entry.body, Polled):
-        more |= _poll(entry, entry.body)
+    if isinstance(body, Polled):
+        more |= _poll(entry, body)
     if entry.quote:
         more["quote"] = QuotedMessage(*entry.quote)
     return form(*shown_record(entry), **more)
