@@ -186,7 +186,7 @@ class FakeBroker:
         return RoomState(room, self.of(room), self.id(room))
 
     def _answer(self, query: Query | AllRooms) -> Any:
-        if not isinstance(query, AllRooms) and query.room:
+        if not isinstance(query, AllRooms) and (query.room or query.room_id):
             present = next((name for name, id in self.ids.items() if id == query.room_id), query.room)
             log = [one for one in self.log if one.room_id == query.room_id] if query.room_id else self.of(query.room)
             if refused := may(query.viewer, Action.READ, RoomState(present, log, query.room_id or self.id(present))):

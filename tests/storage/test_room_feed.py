@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from msgspec import structs
 from nats.aio.msg import Msg
 from probing import Probe, SetClock, draft, said, texts
 
@@ -18,7 +19,9 @@ from hubbub.cluster.nats.log import batches, subscriptions
 from hubbub.cluster.nats.log import room_feed as feed_module
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import new_state
+from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Entry, Kind
+from hubbub.model.viewer import Viewer
 from nats_servers import NatsServers
 from records import text_in, topic_of
 from system_queries import After, Latest
@@ -358,3 +361,29 @@ async def test_room_for_which_drafts_without_its_id_wait_is_followed_on(
     assert rooms.named("den")
     await rooms.tidy(())
     assert not rooms.named("den")
+
+
+@pytest.mark.parametrize("room", ["café", conversation_of("a1", "b2"), "den"])
+@pytest.mark.parametrize("name", ["", "caf"])
+async def test_room_that_nobody_has_named_here_is_found_by_its_id(
+    nodes: tuple[Probe, Probe], room: str, name: str
+) -> None:
+    """A mention, for example, has the id of its room alone."""
+    one, two = nodes
+    (entry,) = await one.say("hi", room=room)
+    page = await two.read(After(name, 0, LAST, 9, room_id=entry.room_id, viewer=Viewer(account="a1")))
+    assert [found.room for found in page.entries] == [room] and texts(page.entries) == ["hi"]
+    assert (await two.open(room)).id == entry.room_id
+    assert texts((await two.read(Latest(room, 9, viewer=Viewer(account="a1")))).entries) == ["hi"]
+    (late,) = await two.commit(structs.replace(draft("late", name), room_id=entry.room_id))
+    assert (late.room, late.room_id) == (room, entry.room_id)
+
+
+async def test_renamed_room_is_found_by_its_id_alone(nodes: tuple[Probe, Probe]) -> None:
+    one, two = nodes
+    (entry, _) = await one.commit(draft("hi", "ops"), draft("dev", "ops", Kind.ROOM_RENAMED))
+    (other,) = await one.say("anew", room="ops")
+    for id, name, word in (entry.room_id, "dev", "hi"), (other.room_id, "ops", "anew"):
+        page = await two.read(After("", 0, LAST, 1, room_id=id))
+        assert [(found.room, text_in(found)) for found in page.entries] == [(name, word)]
+    assert (await two.open("dev")).id == entry.room_id and (await two.open("ops")).id == other.room_id

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hubbub.chat.session import User
-from hubbub.model.room.room_ids import RoomRef, first_name
+from hubbub.model.room.room_ids import RoomRef
 
 
 class Place(NamedTuple):
@@ -88,8 +88,8 @@ class RemotePlaces:
             del self._ids[name]
 
     def ref(self, room: str) -> RoomRef:
-        """Return the room with an id and the name under which it was known last; its first name if there is none."""
-        return RoomRef(room, self._names.get(room) or first_name(room))
+        """Return the room with an id and the name under which it was known last; "" for a name that is not known."""
+        return RoomRef(room, self._names.get(room, ""))
 
     def named(self, name: str) -> Mapping[User, int]:
         """Return the remote members of the room that has a name, with their joins."""

@@ -23,7 +23,6 @@ from hubbub.model.events import Event, Mentioned
 from hubbub.model.notices.ignoring import hides
 from hubbub.model.notices.mentions import Mention, addressed, words_in
 from hubbub.model.queries import After, Around, LogPage
-from hubbub.model.room.room_ids import first_name
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.text import refusals
 from hubbub.text.tags import reply_to
@@ -217,8 +216,7 @@ class Mentions:
             else:
                 done(next((one for one in page.entries if type(one.body) is Said), None))
 
-        name = first_name(mention.room)
-        self._core.read(After(name, mention.seq - 1, mention.seq, 1, viewer=viewer, room_id=mention.room), read)
+        self._core.read(After("", mention.seq - 1, mention.seq, 1, viewer=viewer, room_id=mention.room), read)
 
 
 def _add(found: People, one: Account | User | None) -> None:

@@ -38,8 +38,8 @@ class Conversation(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The id of the room: its name, which never changes."""
-        return self.name
+        """No id: the room is found by its name, which never changes."""
+        return ""
 
 
 class ConversationList(NamedTuple):

@@ -29,7 +29,6 @@ from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.subscriptions import Subscriptions
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Closed
-from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Draft, Entry
 from hubbub.model.queries import After, AllRooms, Latest, LogPage, LogQuery, OpenedRoom, RoomList
 from hubbub.model.room.absent import LOOKED_BACK
@@ -265,8 +264,7 @@ class JetStreamBroker:
     async def _answer(self, query: LogQuery | AllRooms) -> LogPage | RoomList:
         if isinstance(query, AllRooms):
             return await reading.all_rooms(self.link, query, [feed.state for feed in self.following.feeds.values()])
-        # A conversation is known by its name, which never changes.
-        if query.room_id and not is_conversation(query.room):
+        if query.room_id:
             feed: RoomFeed | None = await self.following.room_of(query.room_id, query.room)
         else:
             feed = await self.following.room(query.room)

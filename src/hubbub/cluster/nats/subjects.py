@@ -16,7 +16,7 @@ def encode_name(name: str) -> str:
     )
 
 
-def room_of(key: str) -> str:
+def first_name(key: str) -> str:
     """Return the first name of the room with a key; the key's token itself if hubbub did not make it."""
     token = key.partition("==")[0]
     try:

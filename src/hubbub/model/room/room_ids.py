@@ -21,7 +21,7 @@ class NamedRoom(Protocol):
 
     @property
     def name(self) -> str:
-        """The folded name of the room."""
+        """The folded name of the room; "" if only the id is known."""
         ...
 
 
@@ -38,8 +38,3 @@ def new_room_id(name: str, is_taken: Callable[[str], bool]) -> str:
         return name
     # No name has a `=`.
     return next(id for number in count(2) if not is_taken(id := f"{name}={number}"))
-
-
-def first_name(id: str) -> str:
-    """Return the first name of the room with an id."""
-    return id.partition("=")[0]

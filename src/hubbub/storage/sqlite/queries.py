@@ -163,7 +163,7 @@ class QueryReader(EntryReader):
         viewer = query.viewer
         if viewer.system:
             return answer(self, query)
-        if query.room:
+        if query.room or query.room_id:
             row, name = self._asked(query)
             return answer(self, query) if readable(viewer, self._state_of(row, name)) else LogPage(())
         found = answer(self, query)

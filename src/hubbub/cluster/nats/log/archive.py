@@ -16,7 +16,7 @@ from hubbub.cluster.nats.link.messages import NatsMessage
 from hubbub.cluster.nats.log.batches import STEP, decode, entries
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import StreamState, new_state, read_state
-from hubbub.cluster.nats.subjects import room_of
+from hubbub.cluster.nats.subjects import first_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.model.entries import Entry, Kind, RoomRenamed
 from hubbub.storage.imported_rooms import ImportedRooms
@@ -48,7 +48,7 @@ class StreamReader:
         for subject in state.get("subjects") or {}:
             key = subject.removeprefix(streams.ROOM)
             feed = RoomFeed(
-                self._link, noted.get(key) or new_state(key, room_of(key)), lambda found: None, tasks, _nothing
+                self._link, noted.get(key) or new_state(key, first_name(key)), lambda found: None, tasks, _nothing
             )
             await feed.look()
             self._feeds[key] = feed
@@ -72,7 +72,7 @@ class StreamReader:
 
         That is its first name, unless retention has deleted the entry of its rename.
         """
-        name = room_of(state.key)
+        name = first_name(state.key)
         if self.first <= 1 or state.name == name:
             return name
         subject = f"{streams.ROOM}{state.key}"

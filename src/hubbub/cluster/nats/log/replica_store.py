@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hubbub.cluster.nats.subjects import room_of
+from hubbub.cluster.nats.subjects import first_name
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, Said
 from hubbub.storage.sqlite import schema
@@ -64,7 +64,7 @@ class ReplicaStore(Store):
         """
         if room := self._rooms.get(key):
             return room
-        name = room_of(key)
+        name = first_name(key)
         taken = self._db.execute("SELECT 1 FROM room WHERE name = ? AND key <> ?", (name, key)).fetchone()
         return self._room(key if taken else name, key)
 

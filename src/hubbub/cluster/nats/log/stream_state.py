@@ -13,7 +13,7 @@ import msgspec
 
 from hubbub.cluster.nats.log.batches import end_of, entry, line, message_of
 from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry, checked
-from hubbub.cluster.nats.subjects import room_of
+from hubbub.cluster.nats.subjects import first_name
 from hubbub.model.conversation import can_have_log
 from hubbub.model.entries import Entry, Joined, Kind, Redacted, Said, TopicSet
 from hubbub.model.queries import OpenedRoom
@@ -181,7 +181,7 @@ def read_state(data: bytes) -> StreamState | None:
         stored = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if not (can_have_log(stored.name) and can_have_log(room_of(stored.key)) and 0 <= stored.ruling <= stored.upto):
+    if not (can_have_log(stored.name) and can_have_log(first_name(stored.key)) and 0 <= stored.ruling <= stored.upto):
         return None
     return StreamState(
         msgspec.structs.replace(

@@ -19,6 +19,7 @@ from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.link.messages import GONE, NatsMessage
 from hubbub.cluster.nats.link.outcomes import Taken
 from hubbub.cluster.nats.log.batches import checksum
+from hubbub.cluster.nats.log.reading import states_of
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import (
     SnapshotPart,
@@ -28,7 +29,7 @@ from hubbub.cluster.nats.log.stream_state import (
     new_state,
     read_state,
 )
-from hubbub.cluster.nats.subjects import encode_name
+from hubbub.cluster.nats.subjects import encode_name, first_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
@@ -91,12 +92,20 @@ class Subscriptions:
         return feed
 
     async def room_of(self, key: str, name: str) -> RoomFeed:
-        """Return the feed of the room with an id, or of that with the name if there is none. Raises BrokerError."""
-        feed = self.feeds.get(key) or await self.room(name, make=not key)
-        if feed and key in ("", feed.state.key):
+        """Return the feed of the room with an id, whatever its name is; without an id, that of the room with the name.
+
+        Raises BrokerError.
+        """
+        if feed := self.feeds.get(key):
             return feed
-        # The room has another name now, under which its state is stored; the log of the room tells its state as well.
-        return await self._follow(new_state(key, name))
+        # Most rooms still have their first name; then the stored state is found at once.
+        for known in filter(None, dict.fromkeys((name, first_name(key)) if key else (name,))):
+            feed = await self.room(known, make=not key)
+            if feed and key in ("", feed.state.key):
+                return feed
+        state = next((one for one in await states_of(self._link, ()) if one.key == key), None)
+        # The log of a room tells its state as well.
+        return await self._follow(state or new_state(key, first_name(key)))
 
     @property
     def newest(self) -> int:
