@@ -283,6 +283,16 @@ def test_reset_ends_without_ended(run: Run) -> None:
     run(scene)
 
 
+def test_end_after_a_reset_that_was_not_read_yet_is_an_end(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        peer.reset()
+        dialogue.connection.finish()
+        await until(lambda: listener.gone)
+        assert dialogue.calls == ["begin", "connection_lost"]
+
+    run(scene)
+
+
 @pytest.mark.parametrize("end", ["reset", "close", "vanish"])
 @pytest.mark.parametrize("before_it_begins", [False, True])
 def test_lines_that_arrived_are_taken_though_the_peer_is_gone(run: Run, end: str, before_it_begins: bool) -> None:

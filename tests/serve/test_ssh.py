@@ -13,11 +13,14 @@ from housing import PROMPT, Client
 from serving import SECONDS, until
 from sshing import Relay, Session, dialled, joined, new_key, peers, session, ssh_house
 
+from hubbub import server
 from hubbub.errors import SettingsError
 from hubbub.serve.sockets.connection import STOPPING
 from hubbub.serve.ssh.authentication.login_queue import PER_ADDRESS
+from hubbub.serve.ssh.command_line import LINE_BYTES
 from hubbub.serve.ssh.peer import BEGUN, ENVIRONMENT, IDLE_SECONDS, LOGIN_BYTES, LOGIN_SECONDS, SshPeer
 from hubbub.server import App
+from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.refusals import NO_SSH
 from hubbub.wire.ssh import refusal
 
@@ -143,8 +146,9 @@ async def test_command_runs_and_its_status_comes_back(tmp_path: Path) -> None:
             given = await client.run("say lobby", input="from a pipe\n")
             assert given.exit_status == 0
             await nc.skips_to(b"ann: from a pipe\n")
-            wrong = await client.run("rm -rf /")
-            assert wrong.exit_status == 2 and wrong.stderr and not wrong.stdout
+            for line in ("rm -rf /", "say lobby " + "x" * MESSAGE_BYTES + " " * LINE_BYTES):
+                wrong = await client.run(line)
+                assert wrong.exit_status == 2 and wrong.stderr and not wrong.stdout
             followed = await client.create_process("tail -f -n 1 lobby", encoding=None)
             assert b"from a pipe" in await followed.stdout.readline()
             nc.send(b"more\n")
@@ -285,6 +289,25 @@ async def test_server_that_stops_tells_its_sessions(tmp_path: Path) -> None:
         async with asyncio.timeout(SECONDS):
             await idle.wait_closed()
         await until(lambda: not serving.house.shared.connections)
+
+
+async def test_server_that_stops_does_not_wait_for_sessions_and_commands_that_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SETTLE", 2 * SECONDS)
+    monkeypatch.setattr(server, "PART", 2 * SECONDS)
+    async with ssh_house(tmp_path) as serving, joined(serving.port) as ann, dialled(serving.port, "bob") as client:
+        nora = await serving.join("Nora")
+        follows = await client.create_process("tail -f lobby", encoding=None)
+        follows.stdin.write_eof()
+        nora.send(b"hello\n")
+        async with asyncio.timeout(SECONDS):
+            await follows.stdout.readuntil(b"Nora: hello\n")
+            await server._settle(serving.house)
+            nora.close()
+            await server._part(serving.house.shared)
+            await follows.wait()
+        assert follows.exit_status == 75 and STOPPING.encode() in await ann.rest()
 
 
 async def test_lost_connection_is_a_leave(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from test_api_accounts import registered
 
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
+from hubbub.model.events import Acknowledged
 from hubbub.serve.hub_requests import HubRequests, Requester
 from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.ssh.command_client import CommandClient
@@ -120,7 +121,7 @@ class Ssh:
         client, channel = self.start(line)
         for data in given:
             client.feed(data)
-        assert not client.ended()
+        assert client.ended()
         async with asyncio.timeout(SECONDS):
             await channel.ended.wait()
         return channel.status, channel.out.decode(), channel.error.decode()
@@ -262,6 +263,34 @@ async def test_a_command_that_gets_a_signal_ends() -> None:
         assert channel.ended.is_set() and (channel.status, channel.error) == (1, b"Ended by the signal INT\n")
         client.connection_lost()
         await until(lambda: client.is_idle)
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_message_that_was_sent_gets_its_outcome_when_the_server_stops(
+    is_stored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubbub.serve.ssh.command_client.MOMENT", SECONDS if is_stored else 0.0)
+    async with asking() as web:
+        ann, outcome = Ssh(web, "Ann"), asyncio.get_running_loop().create_future()
+        asked = asyncio.Event()
+
+        async def act(*_: Any) -> Any:
+            asked.set()
+            return await outcome
+
+        monkeypatch.setattr(ann.requests, "act", act)
+        client, channel = ann.start("say lobby hello")
+        async with asyncio.timeout(SECONDS):
+            await asked.wait()
+            client.shut_down()
+            assert not channel.ended.is_set()
+            if is_stored:
+                outcome.set_result(cast(Any, Acknowledged)("r", None))
+            await channel.ended.wait()
+        assert channel.status == (0 if is_stored else 75) and bool(channel.error) is not is_stored
+        client.connection_lost()
+        await until(lambda: client.is_idle)
+        assert channel.status == (0 if is_stored else 75)
 
 
 async def test_a_command_ends_when_the_server_stops_or_its_peer_has_gone() -> None:

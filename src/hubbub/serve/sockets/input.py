@@ -257,6 +257,11 @@ class PacedInput(PeerSocket):
             self._throttled.cancel()
             self._rate_allows()
 
+    def read_on(self) -> None:
+        """Read again after `take_last_input`, within the rate limit: the peer's answer to the end is waited for."""
+        self._last_call = False
+        self._read(True)
+
     def _forget(self) -> None:
         super()._forget()
         if self._throttled:

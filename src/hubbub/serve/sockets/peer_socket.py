@@ -130,7 +130,8 @@ class PeerSocket(SocketWriter):
         if self._eof or not self.transport.can_write_eof():
             self.transport.close()
         else:
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the peer has reset the connection: the loop will call connection_lost
+                self.transport.write_eof()
         self._shared.deadlines.set(self, LINGER)
 
     def abort(self) -> None:

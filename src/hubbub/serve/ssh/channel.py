@@ -16,13 +16,13 @@ from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.sockets.peer_socket import ConnectionState
 from hubbub.serve.ssh.authentication.identity import SshIdentity
 from hubbub.serve.ssh.channel_connection import ChannelConnection
+from hubbub.serve.ssh.command_line import LINE_BYTES
 from hubbub.serve.ssh.frames import FrameClock
 from hubbub.serve.ssh.transport import ChannelTransport, PacketTransport
 from hubbub.text.cleaning import SHOWN, clean
 
 LEAST, MOST = 20, 500  # columns and rows of a window
 DEFAULT = (80, 24)  # columns and rows, if the client does not know them
-COMMAND = 16 * 1024  # characters of a command
 
 
 class Window(Struct):
@@ -176,9 +176,9 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
 
     def exec_requested(self, command: str) -> bool:
         """Return whether the peer may run a command of the chat."""
-        if self._shapes.command is None or len(command) > COMMAND or self.peer.is_ending:
+        if self._shapes.command is None or self.peer.is_ending:
             return False
-        self.command = command
+        self.command = command[: LINE_BYTES + 1]  # a longer one is refused with a sentence
         return True
 
     def session_started(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Protocol
@@ -45,6 +45,7 @@ from hubbub.wire.web.shown_entry import shown
 from hubbub.wire.web.statuses import status_of
 
 PIECE = 500  # messages of an export that are read at a time
+MOMENT = 0.5  # seconds for which a stopping server waits for the outcome of a command
 PAUSE = 0.05  # seconds between two of these reads: an export must not slow the chat down
 _LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 # Encoders are compared by identity, so all commands that follow a room share one.
@@ -103,6 +104,8 @@ class CommandClient:
         self._writable = asyncio.Event()
         self._writable.set()
         self._followed: Session | None = None  # follows a room
+        self._sends = False  # a message was sent; its outcome is the last act of the command
+        self._has_ended = False
         self._follow_ended = asyncio.Event()
         self._follow_refused: Refusal | None = None
         # For searches: the address that asks, and whether nobody waits for the result any more.
@@ -141,9 +144,9 @@ class CommandClient:
         self._task = asyncio.get_running_loop().create_task(self._run_to_end(item))
 
     def ended(self) -> bool:
-        """Note the end of the input; the command ends by itself."""
+        """Note the end of the input, and return True: the command needs no more, and ends by itself."""
         self._input_ended.set()
-        return False
+        return True
 
     def connection_lost(self) -> None:
         """End the command: nobody waits for its output."""
@@ -164,8 +167,11 @@ class CommandClient:
             self._hub.resume(self._followed)
 
     def shut_down(self) -> None:
-        """End the command: the server is stopping."""
-        self._end(Status.TRY_AGAIN, STOPPING)
+        """End the command: the server is stopping. A message that was sent has MOMENT seconds to get its outcome."""
+        if self._sends:
+            asyncio.get_running_loop().call_later(MOMENT, self._end, Status.TRY_AGAIN, STOPPING)
+        else:
+            self._end(Status.TRY_AGAIN, STOPPING)
 
     def ask_sign_of_life(self) -> bool:
         """Send nothing and return False: the ssh connection asks for one."""
@@ -212,6 +218,9 @@ class CommandClient:
         self._end(status, text)
 
     def _end(self, status: Status, text: str) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
         self._output.set_status(status)
         if text:
             self._output.write_error(f"{text}\n".encode())
@@ -258,22 +267,19 @@ class CommandClient:
         if not (self._requester.account or self._name):
             raise Unusable("The user name of your client is no name in the chat. Give one: ssh NAME@HOST")
         text = await self._text(command.text)
-        return self._outcome(
-            await self._requests.act(
-                self._requester, lambda session: self._hub.post(session, self._name, command.room, text, LABEL)
-            )
-        )
+        return await self._act(lambda session: self._hub.post(session, self._name, command.room, text, LABEL))
 
     async def _send(self, command: SendPrivately) -> Status:
         if self._requester.account is None:
             raise refusals.ACCOUNT_REQUIRED()
         text = await self._text(command.text)
         to = command.name.removeprefix(MARK)
-        return self._outcome(
-            await self._requests.act(
-                self._requester, lambda session: direct.send_private(self._hub, session, to, text, label=LABEL)
-            )
-        )
+        return await self._act(lambda session: direct.send_private(self._hub, session, to, text, label=LABEL))
+
+    async def _act(self, start: Callable[[Session], None]) -> Status:
+        """Send a message, and return the status that its outcome gives."""
+        self._sends = True
+        return self._outcome(await self._requests.act(self._requester, start))
 
     def _outcome(self, outcome: Acknowledged | Refusal) -> Status:
         if isinstance(outcome, Acknowledged):

@@ -192,8 +192,12 @@ class SshPeer:
             channel.unblock("keys")
 
     def shut_down(self) -> None:
-        """Close once all channels are closed; the server tells their clients apart that it is stopping."""
+        """Close once all channels are closed; the server tells their clients apart that it is stopping.
+
+        The peer confirms the end of each channel, so its packets are still read.
+        """
         self._ending = True
+        self.connection.read_on()
         if not self._has_begun:
             self._disconnect(STOPPING)
 
