@@ -12,7 +12,7 @@ from hubbub.chat import messages
 from hubbub.chat.classroom import ballots, polls
 from hubbub.chat.messages import Which
 from hubbub.errors import Refused
-from hubbub.model.entries import Kind, PollClosed
+from hubbub.model.entries import Kind, PollClosed, Voted
 from hubbub.model.events import OpenPoll, PollCounted, RoomEntered
 from hubbub.model.room import polls as model
 from hubbub.model.room.state import MAX_POLLS, RoomState
@@ -27,6 +27,10 @@ def state(house: House) -> RoomState:
     made: RoomState = house.hub.rooms.loaded["ops"].state
     assert RoomState("ops", made.snapshot()).polls == made.polls
     return made
+
+
+def by_guests(number: int) -> str:
+    return f" ({number} vote{'s' * (number > 1)} by guests who can vote again under another name)"
 
 
 def lines(peer: Peer) -> list[str]:
@@ -44,13 +48,14 @@ def test_everybody_has_one_vote_which_they_can_change_until_the_end() -> None:
     assert lines(bo) == ["tea? Your vote: yes", "tea? Your vote: no", "tea? Your vote: yes", "tea? Your vote: yes"]
     none = "tea? You have no vote"
     assert lines(cy)[1:] == [
-        "tea? Your vote: yes", none, none, "tea? Your vote: no", "1. tea? 1) yes 1, 2) no 1 (your vote: no)"
+        "tea? Your vote: yes", none, none, "tea? Your vote: no",
+        f"1. tea? 1) yes 1, 2) no 1{by_guests(2)} (your vote: no)",
     ]  # fmt: skip
     assert len([one for one in house.broker.log if one.kind is Kind.VOTE]) == 6
     house.forget()
     typed(house, bo, "/poll close")
     typed(house, al, "/poll close", "/vote 1", "/poll")
-    assert lines(bo) == ["not-yours", "*** Al ends a poll: tea? yes 1, no 1 ***"]
+    assert lines(bo) == ["not-yours", f"*** Al ends a poll: tea? yes 1, no 1{by_guests(2)} ***"]
     assert lines(al)[-2:] == ["no-such-message", "No poll is open here"]
     assert not state(house).polls
 
@@ -97,7 +102,8 @@ def test_answers_are_named_by_number_or_words() -> None:
     typed(house, bo, "/vote 3", "/vote maybe", "/vote", "/vote room 2 1", "/vote yes 9", "/vote 1 1", "/poll")
     assert lines(bo) == [
         "bad-value", "argument-invalid", "argument-missing", "room? Your vote: room 2", "no-such-message",
-        "room? Your vote: room 1", "1. room? 1) room 1 1, 2) room 2 0 (your vote: room 1)", "2. tea? 1) yes 0, 2) no 0",
+        "room? Your vote: room 1", f"1. room? 1) room 1 1, 2) room 2 0{by_guests(1)} (your vote: room 1)",
+        "2. tea? 1) yes 0, 2) no 0",
     ]  # fmt: skip
 
 
@@ -169,13 +175,41 @@ def test_a_person_is_an_account_a_browser_or_a_name() -> None:
     assert ballots.voter_of(al.session, poll) != ballots.voter_of(al.session, other)
 
 
+def test_guest_who_comes_back_under_another_name_is_told_apart_from_owners_and_browsers() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    cy.session.browser = "b1"
+    typed(house, al, "/poll tea? | yes | no")
+    typed(house, cy, "/vote 2")
+    typed(house, bo, "/vote 1")
+    bo.leave()
+    house.settle()
+    again = house.connect()
+    again.session.host = bo.session.host
+    typed(house, again, "Bob", "/join ops", "/vote 1")
+    house.forget()
+    typed(house, al, "/poll close")
+    assert lines(al) == [f"*** Al ends a poll: tea? yes 2, no 1{by_guests(2)} ***"]
+
+
+def test_vote_from_before_guests_were_marked_stays_that_of_its_voter() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "/poll tea? | yes | no")
+    room = house.hub.rooms.loaded["ops"]
+    (poll,) = room.state.polls.values()
+    house.hub.publish(bo.session, room.state, Voted(poll.id, 1, ballots.token_of(bo.session, poll.id)))
+    house.settle()
+    typed(house, bo, "/vote 2")
+    now = room.state.polls[poll.id]
+    assert (model.counts(now, ballots.polled(now)), model.guests(now, ballots.polled(now))) == ([0, 1], 0)
+
+
 def test_newcomers_are_given_the_open_polls_with_their_own_vote() -> None:
     house, (al, bo) = ops("Al", "Bo")
     typed(house, al, "/poll tea? | yes | no")
     typed(house, bo, "/vote 2", "/leave", "/join ops")
     (entered,) = [one for one in bo.sees() if isinstance(one, RoomEntered)]
     (poll,) = state(house).polls
-    assert entered.polls == (OpenPoll(poll, "Al", "tea?", ("yes", "no"), [0, 1], 2),)
+    assert entered.polls == (OpenPoll(poll, "Al", "tea?", ("yes", "no"), [0, 1], 2, 1),)
     watcher = house.connect()
     assert [one.mine for one in ballots.listed(watcher.session, house.hub.rooms.loaded["ops"])] == [0]
 
@@ -190,7 +224,7 @@ def test_a_class_that_votes_makes_few_lines() -> None:
     for number, pupil in enumerate(pupils):
         typed(house, pupil, f"/vote {1 + number % 2}")
     (poll,) = state(house).polls
-    first = PollCounted("ops", poll, [1, 0], "tea? yes 1, no 0", True)
+    first = PollCounted("ops", poll, [1, 0], 1, f"tea? yes 1, no 0{by_guests(1)}", True)
     assert counted(al, told=True) == [first] and not [one for one in pupils[1].seen if one == first]
     assert sorted(seconds for seconds, _ in later) == [1.0, 5.0]
     house.hub.pause(pupils[0].session)
@@ -198,7 +232,7 @@ def test_a_class_that_votes_makes_few_lines() -> None:
         end()
     (page,) = counted(pupils[1])[1:]
     assert page.votes == [15, 15] and len(counted(pupils[0])) == 1
-    assert [one for one in al.sees() if isinstance(one, PollCounted)][-1].text == "tea? yes 15, no 15"
+    assert [one for one in al.sees() if isinstance(one, PollCounted)][-1].text == f"tea? yes 15, no 15{by_guests(30)}"
     typed(house, al, "/poll close")
     for _, end in later[2:]:
         end()
@@ -243,7 +277,7 @@ def test_votes_in_the_same_batch_as_the_end_are_in_the_result() -> None:
     bo.types("/vote 1")
     al.types("/poll close")
     house.settle()
-    assert "tea? Your vote: yes" in lines(bo) and "*** Al ends a poll: tea? yes 1, no 0 ***" in lines(al)
+    assert "tea? Your vote: yes" in lines(bo) and f"*** Al ends a poll: tea? yes 1, no 0{by_guests(1)} ***" in lines(al)
     assert isinstance(house.broker.log[-1].body, PollClosed)
 
 

@@ -103,9 +103,14 @@ def test_hands_questions_and_a_poll(
     ann.reload()
     expect(ann.locator(".log").get_by_role("button", name="yes 1 vote")).to_have_attribute("aria-pressed", "true")
     expect(kit(ann)).to_be_visible()
+    nat = server.join("Nat")
+    nat.say("/join class", "/vote 1")
+    expect(poll.locator(".total")).to_contain_text("2 votes, 1 by guests who can vote again under another name.")
     expect(poll.get_by_role("button", name="End the poll")).to_have_count(0)
     press(tess, kit(tess).get_by_role("button", name="End the poll"))
-    expect(ann.locator("li.event", has_text="has ended a poll")).to_contain_text("tea? yes 1, no / cake 0")
+    expect(ann.locator("li.event", has_text="has ended a poll")).to_contain_text(
+        "tea? yes 2, no / cake 0 (1 vote by guests"
+    )
     expect(ann.locator(".log .poll")).to_contain_text("The poll has ended.")
     expect(ann.locator(".log .poll button")).to_have_count(0)
     check_rules(ann, "a poll that has ended")

@@ -92,7 +92,7 @@ def test_end_of_a_poll_has_its_result() -> None:
     state, end = RoomState("ops", [entry(TEA), entry(Voted("x.1", 1, voter(1)), "y.1", 2)]), entry(PollClosed("x.1"))
     state.apply(end)
     (told,) = with_results([end], state.closed_polls)
-    assert told.quote == Quote("Ann", "tea? yes 1, no 0")
+    assert told.quote == Quote("Ann", "tea? yes 1, no 0 (1 vote by guests who can vote again under another name)")
     (unknown,) = with_results([end], ())
     assert unknown.quote is None
 
@@ -126,3 +126,12 @@ def test_polls_in_words() -> None:
     assert polls.ballot(TEA) == "tea? 1) yes 2) no"
     assert polls.ballot(Polled("Lunch", ("pizza", "soup"))) == "Lunch: 1) pizza 2) soup"
     assert polls.result(entry(TEA), TEA) == "tea? yes 0, no 0"
+
+
+def test_votes_of_guests_who_can_vote_again_are_told() -> None:
+    owners = [Voted("x.1", 1, "abcdefghij"), Voted("x.1", 2, "bbcdefghij")]
+    poll = after(entry(TEA), *owners)
+    assert polls.guests(poll, TEA) == 0 and polls.result(poll, TEA) == "tea? yes 1, no 1"
+    poll = after(entry(TEA), *owners, Voted("x.1", 1, voter(1)), Voted("x.1", 2, voter(2)), Voted("x.1", 1, voter(2)))
+    assert polls.guests(poll, TEA) == 2
+    assert polls.score(poll, TEA) == "yes 3, no 1 (2 votes by guests who can vote again under another name)"

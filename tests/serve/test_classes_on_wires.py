@@ -8,6 +8,8 @@ from virtual_time import virtual_time
 
 from irc_messages import told
 
+BY_GUESTS = " (2 votes by guests who can vote again under another name)"
+
 
 @virtual_time
 async def test_hands_at_a_terminal_and_over_irc() -> None:
@@ -132,10 +134,13 @@ async def test_a_poll_at_a_terminal_and_over_irc() -> None:
         assert [one.params[-1] for one in told(await bo.ask("PRIVMSG #class :!vote no"), "NOTICE")] == [
             "tea? Your vote: no"
         ]
-        assert [one.params for one in told(await tess.sync(), "NOTICE")][-1] == ("#class", "tea? yes 1, no 1")
+        assert [one.params for one in told(await tess.sync(), "NOTICE")][-1] == (
+            "#class",
+            f"tea? yes 1, no 1{BY_GUESTS}",
+        )
         await tess.ask("PRIVMSG #class :!poll close")
-        assert (await ann.sync()).endswith("*** Tess ends a poll: tea? yes 1, no 1 ***\n")
-        assert told(await bo.sync(), "NOTICE")[-1].params[-1] == "Tess ends a poll: tea? yes 1, no 1"
+        assert (await ann.sync()).endswith(f"*** Tess ends a poll: tea? yes 1, no 1{BY_GUESTS} ***\n")
+        assert told(await bo.sync(), "NOTICE")[-1].params[-1] == f"Tess ends a poll: tea? yes 1, no 1{BY_GUESTS}"
 
 
 async def test_a_poll_in_a_browser() -> None:
@@ -151,7 +156,13 @@ async def test_a_poll_in_a_browser() -> None:
         poll = seen[-1]
         assert (poll["question"], poll["answers"], poll["votes"]) == ("tea?", ["yes", "no"], [0, 0])
         await ann.say(type="vote", room="class", id=poll["id"], choice=2, label="v1")
-        assert (await ann.sees("votes")) == {"type": "votes", "room": "class", "id": poll["id"], "votes": [0, 1]}
+        assert (await ann.sees("votes")) == {
+            "type": "votes",
+            "room": "class",
+            "id": poll["id"],
+            "votes": [0, 1],
+            "guests": 0,
+        }
         assert (await ann.sees("stored"))["label"] == "v1"
         bo = await web.talk("Bo")
         await bo.say(type="join", room="class")

@@ -338,7 +338,7 @@ def test_acts_on_messages_are_lines() -> None:
 
 
 def test_votes_are_told_to_the_author_of_a_poll() -> None:
-    counted = PollCounted("ops", "x.7", [1, 0], "tea? yes 1, no 0", True)
+    counted = PollCounted("ops", "x.7", [1, 0], 0, "tea? yes 1, no 0", True)
     assert render(counted, "\n") == b"*** tea? yes 1, no 0 ***\n" and render(replace(counted, told=False), "\n") == b""
     entered = RoomEntered("ops", 7, "", True, polls=[OpenPoll("x.7", "Al", "tea?", ("yes", "no"), [1, 0])])
     assert render(entered, "\n") == b"*** Al asks: tea? 1) yes 2) no (type /vote and a number) ***\n"

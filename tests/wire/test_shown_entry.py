@@ -46,7 +46,7 @@ def test_an_act_is_described_in_words() -> None:
 
 def test_a_poll_has_its_votes() -> None:
     poll = streamed(entry(Polled("tea?", ("yes", "no"))))
-    assert (poll["question"], poll["answers"], poll["votes"]) == ("tea?", ["yes", "no"], [0, 0])
+    assert (poll["question"], poll["answers"], poll["votes"], poll["guests"]) == ("tea?", ["yes", "no"], [0, 0], 0)
     assert "closed" not in poll
     assert streamed(entry(PollClosed("x.0"), quote=Quote("Ann", "tea? yes 1, no 0")))["quote"]["text"] == (
         "tea? yes 1, no 0"

@@ -47,6 +47,8 @@ def test_plain_text() -> None:
 def test_polls_have_their_results() -> None:
     poll = Entry("ops", 1, 0, NOON, "Ann", "x-1.1", Polled("tea?", ("yes", "no")), tags="votes=abcdefghij.;closed")
     assert "[12:00] Ann asks: tea?\n    1 × yes\n    0 × no\n" in text_of("text", [poll])
+    remark = "    (1 vote by guests who can vote again under another name)\n"
+    assert remark in text_of("text", [structs.replace(poll, tags="votes=0bcdefghij.;closed")])
 
 
 def test_markdown() -> None:

@@ -396,13 +396,15 @@ def test_polls_have_counts_and_no_voters() -> None:
     )
     assert "abcdefghij" not in str(shown)
     assert FORM.encode(Entry("ops", 7, 5, 1.0, "Al", "x.8", Voted("x.7", 1, "abcdefghij"))) == b""
-    counted = PollCounted("ops", "x.7", [1, 0], "tea? yes 1, no 0")
-    assert json.loads(payload(render(counted))) == {"type": "votes", "room": "ops", "id": "x.7", "votes": [1, 0]}
+    counted = PollCounted("ops", "x.7", [1, 0], 1, "tea? yes 1, no 0")
+    assert json.loads(payload(render(counted))) == {
+        "type": "votes", "room": "ops", "id": "x.7", "votes": [1, 0], "guests": 1
+    }  # fmt: skip
     assert render(replace(counted, told=True)) == b""
     entered = RoomEntered("ops", 7, "", False, polls=[OpenPoll("x.7", "Al", "tea?", ("yes", "no"), [1, 0], 1)])
     (open_poll,) = json.loads(payload(render(entered)))["polls"]
     assert open_poll == {
-        "id": "x.7", "nick": "Al", "question": "tea?", "answers": ["yes", "no"], "votes": [1, 0], "mine": 1
+        "id": "x.7", "nick": "Al", "question": "tea?", "answers": ["yes", "no"], "votes": [1, 0], "mine": 1, "guests": 0
     }  # fmt: skip
 
 

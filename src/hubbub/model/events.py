@@ -71,7 +71,10 @@ class PinnedMessage(Struct, frozen=True):
 
 
 class OpenPoll(Struct, frozen=True):
-    """An open poll of a room; `mine` is the number of the answer that the session's user chose, 0 for none."""
+    """An open poll of a room; `mine` is the number of the answer that the session's user chose, 0 for none.
+
+    So many votes as `guests` are by people who can vote again under another name.
+    """
 
     id: str
     nick: str
@@ -79,6 +82,7 @@ class OpenPoll(Struct, frozen=True):
     answers: Sequence[str]
     votes: Sequence[int]  # for each answer
     mine: int = 0
+    guests: int = 0
 
 
 class RoomEntered(_Event, frozen=True):
@@ -107,7 +111,9 @@ class ReactionsAdded(_Event, frozen=True):
 
 
 class PollCounted(_Event, frozen=True):
-    """The poll with an id has these numbers of votes for its answers; `text` is the poll with them.
+    """The poll with an id has these numbers of votes for its answers, `guests` of them by people who can vote again.
+
+    `text` is the poll with them.
 
     `told` says that the session's user is its author, and that the session shows a line about it.
     """
@@ -115,6 +121,7 @@ class PollCounted(_Event, frozen=True):
     room: str
     id: str
     votes: Sequence[int]
+    guests: int
     text: str
     told: bool = False
 

@@ -3,7 +3,7 @@ const CHANGING = new Set(["hand", "turn", "poll", "poll-end", "mode", "leave", "
 const SOON = 300; // milliseconds in which the changes of a class are asked for once
 
 // What a room has for a class: those who have raised a hand (the first one first), questions {number, nick, text}, codes {code, expires, most, used},
-// the ids of the open polls, and polls by id {id, nick, question, answers, votes, mine}. `kit`: this is shown above the log.
+// the ids of the open polls, and polls by id {id, nick, question, answers, votes, guests, mine}. `kit`: this is shown above the log.
 export const ofClass = (room) => (room.ballots ? room : Object.assign(room, { codes: [], polls: [], ballots: new Map() }));
 
 // Ask what goes on in a room, a little later.
@@ -29,9 +29,9 @@ export function forOperators(chat, room, lines) {
 
 export function note(chat, room, { hands = [], questions = [], polls = [], codes = [] }) {
   Object.assign(ofClass(room), { hands, questions, codes, polls: polls.map(({ id }) => id) });
-  for (const { id, nick, question, answers, votes, mine } of polls) {
-    room.ballots.set(id, { id, nick, question, answers, votes, mine });
-    room.change(id, { votes, mine });
+  for (const { id, nick, question, answers, votes, guests, mine } of polls) {
+    room.ballots.set(id, { id, nick, question, answers, votes, guests, mine });
+    room.change(id, { votes, guests, mine });
   }
   chat.changed();
 }

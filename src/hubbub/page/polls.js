@@ -8,7 +8,7 @@ const votes = (number) => `${number.toLocaleString()} ${number === 1 ? "vote" : 
 
 export function Poll({ chat, room, poll, old }) {
   const [failed, fail] = useState("");
-  const { id, question, answers, closed } = poll, mine = poll.mine ?? ofClass(room).ballots.get(id)?.mine ?? 0;
+  const { id, question, answers, guests = 0, closed } = poll, mine = poll.mine ?? ofClass(room).ballots.get(id)?.mine ?? 0;
   const total = poll.votes.reduce((sum, number) => sum + number, 0), open = !closed && !old;
   const send = async (message) => {
     const answer = await chat.ask({ room: room.name, id, ...message });
@@ -23,7 +23,7 @@ export function Poll({ chat, room, poll, old }) {
     <ol>${answers.map((answer, index) => html`<li key=${index}>${open
       ? html`<button aria-pressed=${mine === index + 1} onClick=${() => vote(index + 1)}>${row(answer, index)}</button>`
       : html`<div class=${mine === index + 1 ? "mine" : ""}>${row(answer, index)}</div>`}</li>`)}</ol>
-    <p class="total">${votes(total)}${closed ? ". The poll has ended." : open && mine ? ". You can change your vote." : ""}
+    <p class="total">${votes(total)}${guests ? `, ${guests.toLocaleString()} by guests who can vote again under another name` : ""}${closed ? ". The poll has ended." : open && mine ? ". You can change your vote." : ""}
       ${open && own && html` <button onClick=${() => send({ type: "close" })}>End the poll</button>`}</p>
     <p role="alert">${failed}</p></div>`;
 }

@@ -146,8 +146,8 @@ export const TOLD = {
   done(chat, message) { chat.answer(message); },
   settings(chat, message) { chat.answer(message); },
   class(chat, message) { chat.answer(message); },
-  votes(chat, { room: name, id, votes }) {
-    inClass("count", chat, chat.rooms.get(name), id, { votes });
+  votes(chat, { room: name, id, votes, guests }) {
+    inClass("count", chat, chat.rooms.get(name), id, { votes, guests });
   },
 
   clock(chat, { time }) { list(chat, [new Date(time * 1000).toString()]); },

@@ -88,6 +88,7 @@ class Transcript:
 def _message(entry: Entry, body: Said | Polled, time: datetime) -> _Message:
     if isinstance(body, Polled):
         lines = [f"{number} × {answer}" for answer, number in zip(body.answers, polls.counts(entry, body), strict=True)]
+        lines += filter(None, [polls.doubt(polls.guests(entry, body)).strip()])
         return _Message(time, f"{entry.nick} asks", [(False, "\n".join((body.question, *lines)))], "")
     author = {Kind.ACTION: f"* {entry.nick}", Kind.NOTICE: f"-{entry.nick}-"}.get(body.style, entry.nick)
     if entry.quote:

@@ -27,22 +27,29 @@ def numbered(session: Session, room: Room) -> Iterator[tuple[int, OpenPoll]]:
 
 def _listed(session: Session, poll: Entry, body: Polled) -> OpenPoll:
     mine = polls.choice(poll, body, voter_of(session, poll)) if session.user else 0
-    return OpenPoll(poll.id, poll.nick, body.question, body.answers, polls.counts(poll, body), mine)
+    return OpenPoll(
+        poll.id, poll.nick, body.question, body.answers, polls.counts(poll, body), mine, polls.guests(poll, body)
+    )
 
 
 def voter_of(session: Session, poll: Entry) -> str:
     """Return a text for a voter that is the same for all their votes in one poll, but another one in each poll.
 
     A person is an account, a browser, or else a name with its host: a guest who changes the name is the same voter as
-    before.
+    before. One who leaves and comes back under another name is not, so those whom only their name tells apart are
+    marked: their number is shown with the votes.
     """
-    return token_of(session, poll.id)
+    token = token_of(session, poll.id)
+    # A vote from before there was the mark stays the vote of its voter.
+    if session.account or session.browser or polls.choice(poll, polled(poll), token):
+        return token
+    return polls.NAMED + token[1:]
 
 
 def token_of(session: Session, purpose: str) -> str:
     """Return a text of polls.VOTER characters for the person behind a session: the same one for the same purpose."""
-    user = owner(session)
-    person = user.account.id if user.account else session.browser or user.came_as
+    account = session.account
+    person = account.id if account else session.browser or owner(session).came_as
     digest = hashlib.blake2b(f"{purpose} {person}".encode(), digest_size=8).digest()
     return b32encode(digest).decode().lower()[: polls.VOTER]
 

@@ -11,7 +11,7 @@ from hubbub.chat.commands.moderation import SlashCommand, change_modes
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, ModeChange, Polled
 from hubbub.model.events import ClassShown, Notice, OpenCode, OpenQuestion
-from hubbub.model.room.polls import question, tally
+from hubbub.model.room.polls import doubt, question, tally
 from hubbub.text import refusals
 from hubbub.text.codes import shown_code
 
@@ -83,7 +83,7 @@ def _open_polls(session: Session, room: Room) -> Iterator[str]:
     for number, one in ballots.numbered(session, room):
         mine = f" (your vote: {one.answers[one.mine - 1]})" if one.mine else ""
         answers = [f"{place}) {answer}" for place, answer in enumerate(one.answers, 1)]
-        yield f"{number}. {question(one.question)} {tally(answers, one.votes)}{mine}"
+        yield f"{number}. {question(one.question)} {tally(answers, one.votes)}{doubt(one.guests)}{mine}"
 
 
 def _is_number(text: str) -> bool:

@@ -58,7 +58,8 @@ def _count(core: Core, tells: bool, room: Room, id: str) -> None:
     if poll is None:
         return
     body = polled(poll)
-    event = PollCounted(room.name, id, polls.counts(poll, body), polls.result(poll, body), tells)
+    counts, guests = polls.counts(poll, body), polls.guests(poll, body)
+    event = PollCounted(room.name, id, counts, guests, polls.result(poll, body), tells)
     author = core.nicks.find(poll.nick) if tells else None
     told = author.sessions if author and author.wrote(poll) else ()
     for session in list(told if tells else room.sessions):

@@ -20,6 +20,7 @@ MOST_ANSWERS = 10  # of a poll
 MOST_VOTES = 1_000  # in a poll; further ones have no effect
 POLL_BYTES = 300  # of the question and the answers together: with its author, a poll fits in an IRC line
 VOTER = 10  # characters that stand for a voter
+NAMED = "0"  # begins those of guests who are known by their name alone: with another name, they are other voters
 
 _VOTER = re.compile(rf"[0-9a-z]{{{VOTER}}}")
 
@@ -34,6 +35,11 @@ def votes(entry: Entry, body: Polled) -> list[list[str]]:
 def counts(entry: Entry, body: Polled) -> list[int]:
     """Return the number of votes for each answer of a poll."""
     return [len(voters) for voters in votes(entry, body)]
+
+
+def guests(entry: Entry, body: Polled) -> int:
+    """Return the number of votes by guests who are known by their name alone."""
+    return sum(voter.startswith(NAMED) for voters in votes(entry, body) for voter in voters)
 
 
 def choice(entry: Entry, body: Polled, voter: str) -> int:
@@ -86,7 +92,21 @@ def ballot(body: Polled | OpenPoll) -> str:
 
 def result(entry: Entry, body: Polled) -> str:
     """Return a poll with the number of votes for each answer."""
-    return f"{question(body.question)} {tally(body.answers, counts(entry, body))}"
+    return f"{question(body.question)} {score(entry, body)}"
+
+
+def score(entry: Entry, body: Polled) -> str:
+    """Return the number of votes for each answer of a poll, and how far they can be relied on."""
+    return f"{tally(body.answers, counts(entry, body))}{doubt(guests(entry, body))}"
+
+
+def doubt(number: int) -> str:
+    """Return the remark that this number of votes is by guests who are known by their name alone; "" for none."""
+    return (
+        f" ({number} {'vote' if number == 1 else 'votes'} by guests who can vote again under another name)"
+        if number
+        else ""
+    )
 
 
 def tally(answers: Sequence[str], numbers: Sequence[int]) -> str:

@@ -131,7 +131,7 @@ def _nothing(entry: Entry, body: Body) -> str:
 
 
 def _polled(entry: Entry, body: Polled) -> str:
-    votes = f" [{polls.tally(body.answers, polls.counts(entry, body))}]" if entry.tags else ""
+    votes = f" [{polls.score(entry, body)}]" if entry.tags else ""
     return f"*** {entry.nick} asks: {polls.ballot(body)}{votes} (type /vote and a number) ***"
 
 

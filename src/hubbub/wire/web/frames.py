@@ -372,7 +372,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Acknowledged: lambda event: _stored(event),
     RoomEntered: lambda event: _entered(event),
     ReactionsAdded: lambda event: b"",
-    PollCounted: lambda event: b"" if event.told else encode("votes", room=event.room, id=event.id, votes=event.votes),
+    PollCounted: lambda event: b"" if event.told else _counted(event),
     Mentioned: lambda event: encode("mention", room=event.entry.room, seq=event.entry.seq, id=event.entry.id),
     MarkerMoved: lambda event: encode("read", room=event.room, time=event.time),
     ForOperators: lambda event: encode("notice", room=event.room, lines=[event.text]),
@@ -503,6 +503,10 @@ def _members(event: MembersListed) -> bytes:
 
 def _label(event: Notice | MembersListed | RoomsListed | SettingsListed | ClassShown) -> dict[str, str]:
     return {"label": event.label} if event.label else {}
+
+
+def _counted(event: PollCounted) -> bytes:
+    return encode("votes", room=event.room, id=event.id, votes=event.votes, guests=event.guests)
 
 
 def _room(room: RoomSummary) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class LogEntry(Struct):
 
     Only where they apply: `words` describe an act and follow the nick in a sentence; `re` is the id of the message that
     this one answers; `reactions` has the nicks by reaction; `edited` is true for a corrected message; a poll has its
-    question, its answers, the number of votes for each of them, and `closed` if it has ended.
+    question, its answers, the number of votes for each of them, the number of `guests` among them who can vote again
+    under another name, and `closed` if it has ended.
     """
 
     room: str
@@ -64,6 +65,7 @@ class LogEntry(Struct):
     question: str | UnsetType = UNSET
     answers: Sequence[str] | UnsetType = UNSET
     votes: Sequence[int] | UnsetType = UNSET
+    guests: int | UnsetType = UNSET
     closed: bool | UnsetType = UNSET
     quote: QuotedMessage | UnsetType = UNSET
 
@@ -101,7 +103,8 @@ def marks(tags: str) -> dict[str, Any]:
 
 def _poll(entry: Entry, body: Polled) -> dict[str, Any]:
     """Return the parts of a poll with the number of votes for each answer, and whether it is closed."""
-    fields = {"question": body.question, "answers": body.answers, "votes": polls.counts(entry, body)}
+    counts, guests = polls.counts(entry, body), polls.guests(entry, body)
+    fields = {"question": body.question, "answers": body.answers, "votes": counts, "guests": guests}
     return {**fields, "closed": True} if polls.is_closed(entry) else fields
 
 
