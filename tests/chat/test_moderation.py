@@ -658,7 +658,16 @@ def test_change_starts_from_what_those_before_it_have_made(changes: str, stored:
     assert told == ([stored] if stored else [])
 
 
-@pytest.mark.parametrize("mask", ["", "two words"])
+@pytest.mark.parametrize("letter", ["l", "d", "f"])
+def test_number_of_nothing_is_refused(letter: str) -> None:
+    """IRC could not tell such a setting from one that is off."""
+    house, (al,) = in_ops("Al")
+    wanted = ModeChange(True, letter, "0")
+    ((refused, refusal),) = moderation.change(house.hub, al.session, al.session.rooms["ops"], [wanted])
+    assert refused == wanted and refusal.code == "bad-value" and house.hub.pipeline.idle
+
+
+@pytest.mark.parametrize("mask", ["", "two words", ":Zo"])
 def test_mask_that_is_none_changes_nothing(mask: str) -> None:
     house, (al,) = in_ops("Al")
     assert moderation.change(house.hub, al.session, al.session.rooms["ops"], [ModeChange(True, "b", mask)]) == []
@@ -684,6 +693,23 @@ def test_invitation() -> None:
     assert typed(house, zo, "/join ops") == ["invite-only"]
     zo.stall()
     assert typed(house, al, "/invite Zo") == [says("Zo is invited")]
+
+
+def test_invitation_by_somebody_else_than_an_operator_admits_nobody() -> None:
+    house, (al, bo, zo) = in_ops("Al", "Bo", "Zo")
+    typed(house, zo, "/leave")
+    typed(house, al, "/ban Zo yes")
+    assert typed(house, bo, "/invite Zo") == [says("Zo is invited")]
+    assert typed(house, zo, "/join ops") == ["banned"]
+    assert typed(house, al, "/invite Zo") == [says("Zo is invited")]
+    assert type(typed(house, zo, "/join ops")[0]) is RoomEntered
+
+
+@pytest.mark.parametrize("name", ["lоbby", "paypаl"])
+def test_new_room_that_looks_like_another_one_is_neither_opened_nor_made_by_a_rename(name: str) -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, f"/join {name}") == ["room-invalid"] == typed(house, al, f"/rename {name}")
+    assert al.session.current_name == "ops" and name not in house.hub.rooms.loaded
 
 
 # --- taking back, and renaming ----------------------------------------------------------------------------------------
@@ -836,6 +862,13 @@ def test_name_that_another_room_has_or_had() -> None:
     al.leave()
     house.settle()
     assert len(codes) == 2
+
+
+def test_name_of_a_secret_room_is_taken_although_nobody_sees_that_room() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, bo, "/join den", "/set secret on", "/leave den")
+    assert "den" not in house.hub.rooms.loaded
+    assert typed(house, al, "/rename den") == ["name-in-use"] and al.session.current_name == "ops"
 
 
 def test_name_of_which_nothing_can_be_read_is_not_told_to_be_taken() -> None:
