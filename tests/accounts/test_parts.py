@@ -15,7 +15,7 @@ from argon2.exceptions import VerificationError
 
 from hubbub.accounts import hashing
 from hubbub.accounts.codes import read_code
-from hubbub.accounts.guessing import FORGET, PAIRS, Guesses
+from hubbub.accounts.guessing import FORGET, FREE, PAIRS, Guesses
 from hubbub.accounts.workers import Workers
 
 
@@ -122,6 +122,21 @@ def test_guesses_are_forgotten_after_a_while_and_their_number_is_bounded() -> No
         free.begin("ann", "here")
         free.wrong_code()
     assert free.delay("ann", "here") == free.code_delay() == 0
+
+
+def test_the_addresses_of_a_household_are_slowed_together() -> None:
+    now = [0.0]
+    guesses = Guesses(lambda: now[0], lambda name: True)
+    networks = [f"2001:db8:0:{number:x}::/64" for number in range(0x100)]
+    tried = 0
+    for network in networks:
+        while not guesses.delay("ann", network):
+            guesses.begin("ann", network)
+            tried += 1
+    assert tried == 4 * FREE + 1
+    assert not guesses.delay("ann", "2001:db8:0:100::/64"), "another household"
+    guesses.right("ann", networks[0])
+    assert not guesses.delay("ann", networks[9])
 
 
 def test_attempts_that_go_on_are_not_those_that_are_forgotten() -> None:

@@ -8,16 +8,18 @@ import pytest
 from msgspec import structs
 from registered import HERE, PASSWORD, THERE, Accounts, is_refused
 
-from hubbub.accounts import codes
+from hubbub.accounts import codes, directory
 from hubbub.accounts.directory import LONG
 from hubbub.accounts.former_names import FormerNames
 from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
 from hubbub.accounts.registry import SSH_KEYS
+from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account, SshKey
 from hubbub.model.grants import Grant
 from hubbub.storage.key_value import Item
 from hubbub.text import refusals
+from hubbub.text.names import key_of
 
 
 def two() -> tuple[Accounts, Accounts]:
@@ -100,6 +102,32 @@ def test_of_two_that_register_a_name_at_once_one_wins() -> None:
         one.loop.run()
         assert sorted(isinstance(outcome, Account) for outcome in outcomes) == [False, True]
         assert one.registry.find("ann") == other.registry.find("ann")
+
+
+@pytest.mark.parametrize("page", [500, 1])
+def test_of_two_names_that_look_alike_and_are_registered_at_once_one_wins(
+    page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "MAX_ITEMS", page)
+    one, other = two()
+    one.register()
+    outcomes: list[Any] = []
+    one.registry.register("Lilly", PASSWORD, HERE, outcomes.append)
+    other.registry.register("LiIly", PASSWORD, THERE, outcomes.append)
+    one.loop.run()
+    refused = next(outcome for outcome in outcomes if isinstance(outcome, Refused))
+    won = next(outcome for outcome in outcomes if isinstance(outcome, Account))
+    lost = "LiIly" if won.name == "Lilly" else "Lilly"
+    assert refused.text == f"The name {lost} looks like {won.name}, which is registered. Use another."
+    for node in (one, other):
+        assert node.registry.find(won.name) == won and node.registry.find(lost) is None
+    assert set(one.store._items) == {"account/ann", f"account/{key_of(won.name)}"}
+
+
+def test_a_registration_is_kept_if_the_store_fails_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = Accounts()
+    monkeypatch.setattr(accounts.store, "items", lambda prefix, after, limit, done: done(BrokerError("away")))
+    assert accounts.register() == accounts.ann()
 
 
 def test_an_address_cannot_register_any_number_of_names(monkeypatch: pytest.MonkeyPatch) -> None:

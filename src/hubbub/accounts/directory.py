@@ -4,13 +4,14 @@
 changes an account reads the store first, so it never decides by an old state.
 
 The key of an account is `account/` and its folded name: the store accepts one writer for a key that does not exist, so
-of two registrations of a name one wins.
+of two registrations of a name one wins. Of two registrations at once whose names look alike, the one that the store
+accepted first wins; the other one is withdrawn.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from hubbub.accounts.former_names import FormerNames
 from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
-from hubbub.storage.key_value import Changed, Item, KeyValueStore
+from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.lookalikes import Lookalikes
@@ -66,6 +67,7 @@ class Directory:
         self._ssh_keys: dict[str, str] = {}  # the same
         self._lookalikes = Lookalikes()
         self._loaded = False
+        self._caught_up = 0  # the revision up to which every change is in memory
         self.former = FormerNames(store, self.find)
 
     def load(self, done: Callable[[BrokerError | None], None]) -> None:
@@ -73,6 +75,7 @@ class Directory:
 
         def ready(error: BrokerError | None) -> None:
             self._loaded = error is None
+            self._caught_up = max((kept.revision for kept in self._kept.values()), default=0)
             done(error)
 
         def known(error: BrokerError | None) -> None:
@@ -139,7 +142,30 @@ class Directory:
         if other := self.looks_like(account.name):
             done(refusals.NAME_LOOKS_REGISTERED(name=account.name, other=other))
             return
-        self._put(key, account, 0, done, lambda: done(refusals.NAME_REGISTERED(name=account.name)))
+
+        def stored(made: Account | Refused) -> None:
+            if isinstance(made, Refused):
+                done(made)
+            else:
+                self._catch_up(lambda: self._keep_or_withdraw(key, made, done))
+
+        self._put(key, account, 0, stored, lambda: done(refusals.NAME_REGISTERED(name=account.name)))
+
+    def _keep_or_withdraw(self, key: str, made: Account, done: Done) -> None:
+        """Withdraw a new account if the store has accepted one before whose name looks like it, on another node."""
+        mine = self._kept.get(key)
+        older = [one for one in self._lookalikes.alike(made.name) if mine and self._kept[one].revision < mine.revision]
+        if mine is None or not older:
+            done(made)
+            return
+        refusal = refusals.NAME_LOOKS_REGISTERED(name=made.name, other=self._kept[older[0]].account.name)
+
+        def deleted(error: BrokerError | None) -> None:
+            if error is None:
+                self._note(PREFIX + key, None)
+            done(refusal)
+
+        self._store.delete(PREFIX + key, mine.revision, deleted)
 
     def change(self, id: str, edit: Edit, done: Done, tries: int = TRIES) -> None:
         """Change an account, and call `done` with it.
@@ -211,6 +237,21 @@ class Directory:
         self._store.put(PREFIX + key, value, revision, stored)
 
     # --- following the store --------------------------------------------------------------------------------------
+
+    def _catch_up(self, done: Callable[[], None]) -> None:
+        """Read the changes since the last time, which may not all be known yet; call `done`, also after an error."""
+
+        def read(items: Sequence[Item] | BrokerError) -> None:
+            found = () if isinstance(items, BrokerError) else items
+            for item in found:
+                self._note(item.key, item)
+                self._caught_up = item.revision
+            if len(found) == MAX_ITEMS:
+                self._catch_up(done)
+            else:
+                done()
+
+        self._store.items(PREFIX, self._caught_up, MAX_ITEMS, read)
 
     def _note(self, path: str, item: Item | None) -> None:
         """Take over a state of the store, unless a newer one is known."""
