@@ -177,6 +177,37 @@ def test_a_changed_password_voids_what_was_made_before() -> None:
     assert isinstance(other.ask(other.registry.by_cookie, again), Account)
 
 
+@pytest.mark.parametrize("ahead", [-10.0, 10.0])
+@pytest.mark.parametrize("change", ["password", "sessions"])
+def test_what_was_made_before_is_void_whichever_clock_is_ahead(ahead: float, change: str) -> None:
+    one, other = two()
+    other.now += ahead
+    ann = one.register()
+
+    def ways() -> list[Any]:
+        """Log in on both nodes with what the other node has made."""
+        token, cookie = other.token(), other.ask(other.registry.make_cookie, ann, "Firefox")
+        code, reset = other.ask(other.registry.make_code, ann), other.ask(other.registry.make_reset, ann)
+        return [
+            lambda: one.ask(one.registry.by_token, token, HERE),
+            lambda: other.ask(other.registry.by_cookie, cookie),
+            lambda: one.ask(one.registry.redeem, code, HERE),
+            lambda: one.log_in("ann", reset),
+        ]
+
+    for node in (one, other, one):
+        before, valid_from = ways(), one.ann().valid_from
+        if change == "password":
+            node.ask(node.registry.change_password, ann, "battery staple", HERE)
+        else:
+            node.ask(node.registry.end_sessions, ann)
+        assert one.ann().valid_from > valid_from, "sessions end, too"
+        for way in before:
+            assert isinstance(way(), Refused)
+        for way in ways():
+            assert isinstance(way(), Account)
+
+
 def test_settings_are_changed_one_by_one_also_by_two_nodes_at_once() -> None:
     one, other = two()
     ann = one.register()

@@ -180,6 +180,11 @@ def test_what_is_accepted_is_visible_and_stays_accepted(name: str) -> None:
         ("a@b", "Names can't contain @. ", "ab"),
         ("#room", "Names can't contain #. ", "room"),
         ("***", "Names can't contain *. ", ""),
+        (
+            "/register open sesame",
+            "Names can't contain /. Use letters, digits and - _ . (up to 32), like Mary-Ann.",
+            "",
+        ),
         ("ﷺ", "Names can't contain ﷺ. ", ""),
         ("a\u200cb", "Names can't contain invisible characters. ", "ab"),
         ("...", "Names need a letter or a digit. ", ""),

@@ -94,8 +94,10 @@ class Codes:
     def _key(self, letters: str) -> str:
         return PREFIX + hmac.digest(self._secret, letters.encode(), "sha256").hex()
 
-    def make(self, purpose: Purpose, account: str, done: Callable[[str | Refused], None]) -> None:
-        """Store a new code for an account, and call `done` with the code as XXXX-XXXX."""
+    def make(
+        self, purpose: Purpose, account: str, done: Callable[[str | Refused], None], created: float | None = None
+    ) -> None:
+        """Store a new code for an account, and call `done` with the code as XXXX-XXXX; `created` is now by default."""
         if len(self._of(purpose)) >= OPEN:
             self.sweep()
             if len(self._of(purpose)) >= OPEN:
@@ -103,7 +105,8 @@ class Codes:
                 return
         letters = new_letters()
         now = self._clock()
-        key, value = self._key(letters), _encoder.encode(StoredCode(purpose, account, now, now + SECONDS[purpose]))
+        code = StoredCode(purpose, account, now if created is None else created, now + SECONDS[purpose])
+        key, value = self._key(letters), _encoder.encode(code)
 
         def stored(outcome: int | BrokerError) -> None:
             if isinstance(outcome, BrokerError):
@@ -124,6 +127,10 @@ class Codes:
             if kept.code and kept.code.purpose is purpose and account in (None, kept.code.account)
         ]
         return [key for _, key in sorted(found)]
+
+    def times(self, account: str) -> list[float]:
+        """Return the times at which the open codes of an account were made, in epoch seconds."""
+        return [kept.code.created for kept in self._kept.values() if kept.code and kept.code.account == account]
 
     def put_back(self, typed: str, code: StoredCode) -> None:
         """Make a code valid again that was used in vain."""

@@ -211,11 +211,11 @@ class AccountRegistry(LoginGate):
 
     def make_code(self, account: Account, done: Made) -> None:
         """Make a code that pairs another device with an account: once, within five minutes."""
-        self.vault.codes.make(Purpose.LINK, account.id, done)
+        self.vault.codes.make(Purpose.LINK, account.id, done, self._valid_now(account))
 
     def make_reset(self, account: Account, done: Made) -> None:
         """Make a code with which an owner who has lost the password can log in: once, within 24 hours."""
-        self.vault.codes.make(Purpose.RESET, account.id, done)
+        self.vault.codes.make(Purpose.RESET, account.id, done, self._valid_now(account))
 
     def invite(self, done: Made) -> None:
         """Make a code with which somebody can register: once, within a week."""
@@ -243,7 +243,7 @@ class AccountRegistry(LoginGate):
         grant = structs.replace(
             grant,
             account=account.id,
-            created=self._clock(),
+            created=self._valid_now(account),
             name=clean(grant.name[:SHOWN]),
             scopes=tuple(scope for scope in SCOPES if scope in grant.scopes),
             rooms=rooms,
@@ -263,7 +263,8 @@ class AccountRegistry(LoginGate):
         now = self._clock()
         if len(have := self.cookies(account)) >= PER_ACCOUNT:
             self.end_cookies(account, [one.id for one in have[: 1 - PER_ACCOUNT]], lambda count: None)
-        grant = Grant(account=account.id, created=now, expires=now + COOKIE_SECONDS, name=clean(name[:SHOWN]))
+        created, expires = self._valid_now(account), now + COOKIE_SECONDS
+        grant = Grant(account=account.id, created=created, expires=expires, name=clean(name[:SHOWN]))
         self.vault.cookies.make(grant, done)
 
     def cookies(self, account: Account) -> Sequence[Granted]:
@@ -392,7 +393,16 @@ class AccountRegistry(LoginGate):
         stay: they are the way in.
         """
         keys = () if old.password else old.ssh_keys
-        return structs.replace(old, valid_from=self._clock(), certificates=(), ssh_keys=keys)
+        grants = [one.grant.created for one in (*self.tokens(old), *self.cookies(old))]
+        # The clocks of nodes differ: what a node has made or changed whose clock is ahead is void as well.
+        newest = max([old.valid_from, *grants, *self.vault.codes.times(old.id)])
+        valid_from = max(self._clock(), math.nextafter(newest, math.inf))
+        return structs.replace(old, valid_from=valid_from, certificates=(), ssh_keys=keys)
+
+    def _valid_now(self, account: Account) -> float:
+        """Return the time of something that is made for an account now: not before it counts as valid."""
+        known = self.by_id(account.id) or account
+        return max(self._clock(), known.valid_from)
 
     def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
         """Let nobody log in to an account for now; or let its owner log in again."""

@@ -106,6 +106,8 @@ class _Kind(NamedTuple):
 
     def offer(self, typed: str) -> str:
         """Return a valid name that is similar to a typed one; "" if there is none."""
+        if typed.startswith("/") and " " in typed:
+            return ""  # a command, whose words may be a password
         text = "-".join(clean(typed[:FOLDED_CHARS]).split())
         # Removing a character can make a sign beside it invalid.
         for _ in range(2):
