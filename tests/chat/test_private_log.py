@@ -104,6 +104,21 @@ def test_somebody_absent_is_shown_it_at_the_next_login_and_once() -> None:
     assert post.missed(post.log_in("Bo")) == [], "nobody misses their own messages"
 
 
+def test_an_answer_by_a_program_of_the_absent_owner_is_not_among_the_missed_messages() -> None:
+    post = Post("Ann", "Bo")
+    bot, ann, bo = post.house.connect(), post.log_in("Ann"), post.log_in("Bo")
+    bot.session.acts_for, bot.session.host = ann.session.account, ann.session.account.host
+    away(post, ann)
+    bo.types("/msg Ann one")
+    post.settle()
+    direct.send_private(post.hub, bot.session, "Bo", "Ann is away", label="r")
+    bo.types("/msg Ann two")
+    post.settle()
+    missed, of_bo = post.missed(post.log_in("Ann"))
+    assert missed == Missed("", 2, NOON, NOON)
+    assert [text for _, _, text in texts(of_bo)] == ["one", "two"]
+
+
 def test_a_message_reaches_others_although_its_session_ends() -> None:
     post = Post("Ann", "Bo")
     ann, bo = post.log_in("Ann"), post.log_in("Bo")

@@ -138,6 +138,13 @@ async def test_a_message_is_stored_before_its_command_ends() -> None:
         assert page["entries"][0]["text"] == "one\n\ttwo\nthree"
 
 
+async def test_a_message_to_a_new_room_says_that_nobody_reads_it() -> None:
+    async with asking() as web:
+        guest = Ssh(web, "Ann")
+        assert await guest.run("say opps hello") == (0, "", "opps is a new room, and nobody is in it.\n")
+        assert await guest.run("say opps hello") == (0, "", "")
+
+
 async def test_refusals_end_with_a_sentence_and_a_status() -> None:
     async with asking() as web:
         await registered(web)

@@ -21,7 +21,7 @@ from hubbub.chat.private import direct
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.access import Action, may
-from hubbub.model.entries import Kind
+from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, RoomsListed, RoomSummary
 from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Since
 from hubbub.text import refusals
@@ -29,7 +29,7 @@ from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES
 from hubbub.text.cleaning import beginning, clean, clean_exactly
 from hubbub.text.codes import is_shown_code
 from hubbub.text.list_pages import ListPart, page
-from hubbub.text.names import key_of
+from hubbub.text.names import LOBBY, key_of
 from hubbub.text.timeparse import parse_time
 
 if TYPE_CHECKING:
@@ -129,6 +129,11 @@ def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed
     return MembersListed(
         name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed], watching=watching
     )
+
+
+def opened_empty(hub: Hub, entry: Entry) -> bool:
+    """Return whether an entry has opened a room in which nobody is: perhaps the room's name was mistyped."""
+    return not entry.prev and entry.room != LOBBY and not members_of(hub, entry.room).nicks
 
 
 def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEGINNING) -> None:

@@ -265,7 +265,7 @@ class CommandClient:
 
     async def _say(self, command: PostText) -> Status:
         if not (self._requester.account or self._name):
-            raise Unusable("The user name of your client is no name in the chat. Give one: ssh NAME@HOST")
+            raise Unusable("Your user name cannot be used as a name here. Give another one: ssh NAME@HOST")
         text = await self._text(command.text)
         return await self._act(lambda session: self._hub.post(session, self._name, command.room, text, LABEL))
 
@@ -283,6 +283,8 @@ class CommandClient:
 
     def _outcome(self, outcome: Acknowledged | Refusal) -> Status:
         if isinstance(outcome, Acknowledged):
+            if not outcome.to and slash.opened_empty(self._hub, outcome.entry):
+                self._output.write_error(f"{outcome.entry.room} is a new room, and nobody is in it.\n".encode())
             return Status.DONE
         self._output.write_error(f"{outcome.text}\n".encode())
         return _status(outcome)

@@ -45,7 +45,6 @@ from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, TEXT, answer, link_to_next, message_in, plain, problem
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
-from hubbub.text.names import LOBBY
 from hubbub.wire.line import encoder
 from hubbub.wire.web import http as wire
 from hubbub.wire.web.negotiation import decode, preferred
@@ -349,7 +348,7 @@ class Api:
         if plain(call):
             return self._lines([entry], 201)
         posted = shown(entry, Posted)
-        if not entry.prev and entry.room != LOBBY and not slash.members_of(self._hub, entry.room).nicks:
+        if slash.opened_empty(self._hub, entry):
             posted = msgspec.structs.replace(posted, people=0)
         return self._numbered(answer(posted, 201))
 
