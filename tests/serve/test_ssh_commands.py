@@ -14,6 +14,7 @@ from test_api_accounts import registered
 
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
+from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Acknowledged
 from hubbub.serve.hub_requests import HubRequests, Requester
 from hubbub.serve.sockets.connection import Connection
@@ -292,7 +293,7 @@ async def test_a_message_that_was_sent_gets_its_outcome_when_the_server_stops(
             client.shut_down()
             assert not channel.ended.is_set()
             if is_stored:
-                outcome.set_result(cast(Any, Acknowledged)("r", None))
+                outcome.set_result(Acknowledged("r", Entry("lobby", 2, 1, 1.0, "Ann", "x.1", Said("hello"))))
             await channel.ended.wait()
         assert channel.status == (0 if is_stored else 75) and bool(channel.error) is not is_stored
         client.connection_lost()
