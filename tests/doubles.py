@@ -22,10 +22,10 @@ from hubbub.model.account import Account, SshKey
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Mentioned, Refusal, RoomEntered
 from hubbub.model.grants import Granted
+from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.notices.mentions import Mention, merged
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.absent import LOOKED_BACK
-from hubbub.model.room.overlays import overlaid, target_of
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import refusals

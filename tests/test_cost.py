@@ -14,7 +14,7 @@ from hubbub.chat.private import direct
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.entries import Kind
-from hubbub.model.room.masks import read_mask
+from hubbub.model.room.masks.masks import read_mask
 from hubbub.text import names
 from hubbub.text.cleaning import beginning, clean, clean_exactly, clean_lines, cut, fold_text, reason_of
 from hubbub.wire.line.reader import LineReader

@@ -17,7 +17,6 @@ import pytest
 from msgspec import structs
 
 import forked
-from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
@@ -25,6 +24,7 @@ from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.link.outcomes import Unsent
 from hubbub.errors import SettingsError
 from hubbub.model.entries import Entry, Kind, Left, Said
+from hubbub.startup.brokers import clustered
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.schema import COPY, FILE

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hubbub import brokers, process
-from hubbub.account_opening import opened_accounts, read_all
+from hubbub import process
 from hubbub.accounts.codes import new_letters
 from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.registry import AccountRegistry
@@ -29,10 +28,8 @@ from hubbub.accounts.stores.positions import StoredPositions
 from hubbub.accounts.stores.stay_store import StayStore
 from hubbub.chat.hub import Hub
 from hubbub.chat.rooms.delivery import Limits
-from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
 from hubbub.errors import BrokerError
-from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.notices.push import Network, Push
@@ -51,7 +48,11 @@ from hubbub.serve.sockets.connection import ClientProtocol, Shared
 from hubbub.serve.sockets.timer_wheel import TimerWheel
 from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.watchdog import Watchdog
-from hubbub.ssh_opening import SshOpening, speaks_ssh
+from hubbub.startup import brokers
+from hubbub.startup.accounts import opened_accounts, read_all
+from hubbub.startup.cloaks import Cloaks, new_secret, stored_secret
+from hubbub.startup.logins import Logins
+from hubbub.startup.ssh_wire import SshOpening, speaks_ssh
 from hubbub.storage.stored_lists import stored_join_codes, stored_questions
 from hubbub.wire.sniff import Wire
 

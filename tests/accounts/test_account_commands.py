@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cli import main
-from hubbub.cloaks import stored_secret
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.model.account import Account
 from hubbub.model.entries import Kind
+from hubbub.startup.accounts import opened_accounts
+from hubbub.startup.cloaks import stored_secret
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.tools.accounts import ask
 from records import draft_of

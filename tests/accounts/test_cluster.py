@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats.broker import JetStreamBroker
@@ -18,6 +17,7 @@ from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.config import Settings
 from hubbub.errors import Refused, SettingsError
 from hubbub.model.account import Account
+from hubbub.startup.accounts import opened_accounts
 from hubbub.tools.accounts import ask, opened
 from nats_servers import NatsServers
 

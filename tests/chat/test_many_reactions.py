@@ -13,8 +13,8 @@ from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.model.entries import Kind
 from hubbub.model.events import ReactionsAdded
+from hubbub.model.messages import reactions
 from hubbub.model.queries import LogPage
-from hubbub.model.room import reactions
 from hubbub.wire.line import encoder as line
 
 MEMBERS, REACTING = 500, 300

@@ -14,7 +14,7 @@ from hubbub.chat.pipeline import after_all
 from hubbub.errors import Refused
 from hubbub.model.entries import Edited, Entry, Kind, Said
 from hubbub.model.events import HistoryShown, Notice, PinnedMessage, ReactionsAdded, Refusal, RoomEntered
-from hubbub.model.room import reactions
+from hubbub.model.messages import reactions
 from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.tags import reply_to
 from hubbub.wire.line import encoder as line

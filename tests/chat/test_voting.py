@@ -14,7 +14,7 @@ from hubbub.chat.messages import Which
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind, PollClosed, Voted
 from hubbub.model.events import OpenPoll, PollCounted, RoomEntered
-from hubbub.model.room import polls as model
+from hubbub.model.messages import polls as model
 from hubbub.model.room.state import MAX_POLLS, RoomState
 from ops_room import ops, typed
 

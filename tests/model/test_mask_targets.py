@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hubbub.errors import Refused
-from hubbub.model.room.mask_targets import by_cloak, has_address, is_pattern, one_address, read_target, shown
-from hubbub.model.room.masks import whole_mask
+from hubbub.model.room.masks.mask_targets import by_cloak, has_address, is_pattern, one_address, read_target, shown
+from hubbub.model.room.masks.masks import whole_mask
 from hubbub.model.viewer import Viewer
 
 

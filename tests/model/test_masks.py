@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.model.room.masks import NOBODY, read_mask, whole_mask
+from hubbub.model.room.masks.masks import NOBODY, read_mask, whole_mask
 from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import fold
 

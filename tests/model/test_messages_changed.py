@@ -24,10 +24,10 @@ from hubbub.model.entries import (
     Unpinned,
     Unreacted,
 )
-from hubbub.model.room import reactions
-from hubbub.model.room.overlays import erased, overlaid
-from hubbub.model.room.quotes import with_quotes
-from hubbub.model.room.redactions import REACTIONS, Redactions
+from hubbub.model.messages import reactions
+from hubbub.model.messages.overlays import erased, overlaid
+from hubbub.model.messages.quotes import with_quotes
+from hubbub.model.messages.redactions import REACTIONS, Redactions
 from hubbub.model.room.state import MAX_PINS, Pin, RoomState, pin_text
 from hubbub.text.tags import clean_tags, join, shown
 

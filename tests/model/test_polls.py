@@ -6,10 +6,10 @@ import pytest
 from msgspec import structs
 
 from hubbub.model.entries import Body, Edited, Entry, Erased, PollClosed, Polled, Quote, Reacted, Redacted, Said, Voted
-from hubbub.model.room import polls
-from hubbub.model.room.overlays import overlaid
-from hubbub.model.room.quotes import with_results
-from hubbub.model.room.redactions import REACTIONS, Redactions
+from hubbub.model.messages import polls
+from hubbub.model.messages.overlays import overlaid
+from hubbub.model.messages.quotes import with_results
+from hubbub.model.messages.redactions import REACTIONS, Redactions
 from hubbub.model.room.state import MAX_POLLS, RoomState
 from hubbub.text.tags import clean_tags, shown
 

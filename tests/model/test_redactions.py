@@ -9,7 +9,7 @@ from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown, QueryResult
-from hubbub.model.room.redactions import REMEMBERED, Redactions
+from hubbub.model.messages.redactions import REMEMBERED, Redactions
 from records import draft_of, entry_of, text_in
 from system_queries import Latest
 

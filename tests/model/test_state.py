@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hubbub.chat.session import User
 from hubbub.model.entries import Entry, Kind, ModeChange
+from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.room import keys
-from hubbub.model.room.mask_lists import VERDICTS
+from hubbub.model.room.masks.mask_lists import VERDICTS
 from hubbub.model.room.modes import LETTERS, describe, without_secrets
-from hubbub.model.room.overlays import overlaid, target_of
 from hubbub.model.room.state import LIST_CHARS, MAX_MASKS, MAX_RIGHTS, PARAM_CHARS, RoomState
 from hubbub.model.viewer import Viewer
 from hubbub.text.names import LOBBY

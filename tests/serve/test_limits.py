@@ -11,7 +11,7 @@ import pytest
 from in_thread import InThread
 
 from hubbub import passwords
-from hubbub.logins import WRONG_AFTER
+from hubbub.startup.logins import WRONG_AFTER
 from scene import PROMPT, Client, wait_until
 
 Serve = Callable[..., InThread]
@@ -140,7 +140,7 @@ def test_an_operator_whose_password_cannot_be_checked_is_asked_to_try_again(
     def without_memory(operators: list[str], name: str, password: str) -> bool:
         raise MemoryError
 
-    monkeypatch.setattr("hubbub.logins.is_operator", without_memory)
+    monkeypatch.setattr("hubbub.startup.logins.is_operator", without_memory)
     alice.say("/oper root sesame")
     alice.sees(b"The server is too busy to check passwords right now; try again in a while.\n")
 

@@ -131,7 +131,7 @@ async def test_server_that_cannot_speak_ssh_does_not_start(
 ) -> None:
     from hubbub.config import Settings
 
-    monkeypatch.setattr("hubbub.ssh_opening.find_spec", lambda name: found)
+    monkeypatch.setattr("hubbub.startup.ssh_wire.find_spec", lambda name: found)
     with pytest.raises(SettingsError, match=sentence):
         App(asyncio.get_running_loop(), Settings(ephemeral=True, **settings))
 

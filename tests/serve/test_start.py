@@ -16,12 +16,12 @@ from housing import PROMPT, Client
 from opening import opened
 from serving import SECONDS, until
 
-from hubbub import ssh_opening
 from hubbub.config import Settings
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.late_wire import WaitingClient
 from hubbub.serve.sockets.connection import Connection
 from hubbub.server import App
+from hubbub.startup import ssh_wire
 from hubbub.wire.sniff import Wire
 
 # Prints the loaded modules at the moment at which the server says that it listens.
@@ -126,7 +126,7 @@ async def test_chat_goes_on_without_ssh_while_its_code_cannot_be_loaded(
     async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path))) as (_, port):
         al = await peer(port, b"Al\n")
         with monkeypatch.context() as patch:
-            patch.setattr(ssh_opening, "load", broken)
+            patch.setattr(ssh_wire, "load", broken)
             for _ in range(2):
                 ssh = await peer(port, b"SSH-2.0-first\r\n")
                 assert await ssh.rest() == b""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from hubbub.brokers import clustered
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
@@ -17,6 +16,7 @@ from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.errors import Refused
 from hubbub.model.client import Encoder
 from hubbub.model.events import Event, Notice, Refusal
+from hubbub.startup.brokers import clustered
 from hubbub.wire.line.encoder import RAW, render
 
 SECONDS = 90.0

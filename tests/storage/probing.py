@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from hubbub.brokers import Backend, alone, clustered
 from hubbub.chat.core import NoIndex
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.queries import OpenedRoom, Search
+from hubbub.startup.brokers import Backend, alone, clustered
 from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.sqlite.broker import SqliteBroker
 from records import draft_of, text_in

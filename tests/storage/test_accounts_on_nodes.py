@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from nodes import Node, Peer, Start, same, until
 
-from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.stores.positions import StoredPositions
 from hubbub.chat.users import account_users
@@ -18,6 +17,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Private
 from hubbub.model.queries import LogPage
+from hubbub.startup.accounts import opened_accounts
 from hubbub.tools.accounts import ask
 from hubbub.wire.line.encoder import RAW
 from records import text_in

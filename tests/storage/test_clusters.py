@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from probing import SetClock, draft
 
-from hubbub.brokers import Backend, alone, clustered
 from hubbub.chat.hub import Hub
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.model.entries import Draft, Entry
+from hubbub.startup.brokers import Backend, alone, clustered
 from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.sqlite.broker import SqliteBroker
 from nats_servers import NatsServers

@@ -12,16 +12,16 @@ import pytest
 from msgspec import structs
 from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
-from hubbub.brokers import Backend, alone, clustered
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.errors import BrokerError, Closed
 from hubbub.model import queries
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import SAID, Draft, Entry, Kind, Left, Said
-from hubbub.model.room import reactions
+from hubbub.model.messages import reactions
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
+from hubbub.startup.brokers import Backend, alone, clustered
 from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.ports import MAX_PAGE
 from hubbub.storage.sqlite.broker import SqliteBroker

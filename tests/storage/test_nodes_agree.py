@@ -19,7 +19,7 @@ from hubbub.cluster.nats.presence import Presence
 from hubbub.errors import Refused
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import RoomEntered
-from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.text.cleaning import fold
 from nats_servers import NatsServers
 

@@ -33,10 +33,10 @@ from hubbub.model.entries import (
     Unreacted,
     Voted,
 )
+from hubbub.model.messages import polls, reactions
+from hubbub.model.messages.quotes import with_quotes
+from hubbub.model.messages.redactions import Redactions
 from hubbub.model.queries import OpenedRoom
-from hubbub.model.room import polls, reactions
-from hubbub.model.room.quotes import with_quotes
-from hubbub.model.room.redactions import Redactions
 from hubbub.model.room.state import RoomState, overlaid, pin_text
 from hubbub.wire.irc.encoder import form_of
 from hubbub.wire.line.encoder import stamped

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hubbub.cluster.nats.log.stream_state import new_state, read_state
 from hubbub.model.entries import Body, Draft, Entry, Erased, PollClosed, Polled, Redacted, Voted
+from hubbub.model.messages import polls
 from hubbub.model.queries import LAST, After
-from hubbub.model.room import polls
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.sqlite.archive import Archive

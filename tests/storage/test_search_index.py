@@ -13,7 +13,6 @@ from typing import cast
 import pytest
 from probing import Probe, SetClock, draft, texts
 
-from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
@@ -22,6 +21,7 @@ from hubbub.cluster.nats.log.stream_state import read_state
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.model.entries import Kind
 from hubbub.model.viewer import Viewer
+from hubbub.startup.brokers import clustered
 from hubbub.storage.sqlite.store import Store
 from nats_servers import NatsServers
 from records import topic_of

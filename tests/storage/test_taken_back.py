@@ -13,7 +13,7 @@ from hubbub.cluster.nats.log import batches, stream_state
 from hubbub.cluster.nats.log.batches import EntryBatch
 from hubbub.cluster.nats.log.stream_state import StateMessage, StreamState, new_state
 from hubbub.model.entries import Entry, Kind
-from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.state import MAX_RIGHTS
 from hubbub.text.bounds import MASKS_IN_LIST
 from records import changed, entry_of, text_in

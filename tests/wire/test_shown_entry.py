@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from hubbub.model.entries import Body, Entry, Joined, Pinned, PollClosed, Polled, Quote, Said
-from hubbub.model.room import reactions
+from hubbub.model.messages import reactions
 from hubbub.wire.web.frames import JsonEncoder
 from hubbub.wire.web.http import EventStreamEncoder
 from hubbub.wire.web.shown_entry import Posted, shown

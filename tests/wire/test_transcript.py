@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from hubbub.model.entries import Entry, Erased, Kind, Left, Polled, Quote, Said
-from hubbub.model.room import reactions
+from hubbub.model.messages import reactions
 from hubbub.text.tags import EDITED, join
 from hubbub.wire.transcript import FORMS, Transcript
 

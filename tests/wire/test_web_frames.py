@@ -60,8 +60,8 @@ from hubbub.model.events import (
     RoomSummary,
     SettingsListed,
 )
+from hubbub.model.messages import reactions
 from hubbub.model.queries import LogPage
-from hubbub.model.room import reactions
 from hubbub.wire.web.frames import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
 from records import changed, entry_of
 

@@ -28,12 +28,12 @@ from hubbub.model.account import Account
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
+from hubbub.model.messages.quotes import with_quotes, with_results
+from hubbub.model.messages.redactions import Redactions
 from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
-from hubbub.model.room.quotes import with_quotes, with_results
-from hubbub.model.room.redactions import Redactions
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals

@@ -11,8 +11,8 @@ from hubbub.chat.session import Session, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may_message
 from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Polled, Reacted, Redacted, Said, Unpinned, Unreacted
+from hubbub.model.messages import reactions
 from hubbub.model.queries import After, Around, Latest, LogPage
-from hubbub.model.room import reactions
 from hubbub.model.room.state import pin_text
 from hubbub.text import refusals
 from hubbub.text.bounds import MESSAGE_BYTES, REACTION_BYTES

@@ -12,9 +12,10 @@ from hubbub.model.entries import Kicked, ModeChange, ModesChanged, RoomRenamed
 from hubbub.model.events import Invited
 from hubbub.model.ids import make_id
 from hubbub.model.queries import Latest, LogPage
-from hubbub.model.room import keys, mask_targets
-from hubbub.model.room.mask_lists import LISTS
-from hubbub.model.room.masks import MUTE, NOBODY, read_mask, whole_mask
+from hubbub.model.room import keys
+from hubbub.model.room.masks import mask_targets
+from hubbub.model.room.masks.mask_lists import LISTS
+from hubbub.model.room.masks.masks import MUTE, NOBODY, read_mask, whole_mask
 from hubbub.model.room.modes import LETTERS, PREFIXES
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals

@@ -27,9 +27,9 @@ from hubbub.model.events import (
     Refusal,
 )
 from hubbub.model.grants import EVERYTHING, Permit
+from hubbub.model.messages.redactions import Redactions
 from hubbub.model.notices.ignoring import Ignored, shown
 from hubbub.model.room.memory import RoomMemory
-from hubbub.model.room.redactions import Redactions
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning
 from hubbub.text.tags import BOT

@@ -16,6 +16,7 @@ from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Draft, Entry, Redacted, Said
+from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.queries import (
     After,
     AllRooms,
@@ -30,7 +31,6 @@ from hubbub.model.queries import (
     Since,
 )
 from hubbub.model.room.absent import LOOKED_BACK
-from hubbub.model.room.overlays import overlaid, target_of
 from hubbub.model.room.room_ids import new_room_id
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM

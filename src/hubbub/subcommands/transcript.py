@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 
 from hubbub.errors import reason
+from hubbub.model.messages.quotes import with_quotes
 from hubbub.model.queries import LAST, After
-from hubbub.model.room.quotes import with_quotes
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.sqlite.store import Store
 from hubbub.subcommands.history import check_known, opened_log, room_named

@@ -13,8 +13,8 @@ LOST = "lost"  # on a leave without the user's request, such as a lost connectio
 KICKED = "kicked"  # on a kick: the id of the user
 QUIT = "quit"  # on a leave of all rooms at once
 EDITED = "edited"  # on a message that its author has corrected
-REACTIONS = "reactions"  # on a message: its reactions (model/room/reactions.py)
-VOTES = "votes"  # on a poll: its votes (model/room/polls.py)
+REACTIONS = "reactions"  # on a message: its reactions (model/messages/reactions.py)
+VOTES = "votes"  # on a poll: its votes (model/messages/polls.py)
 CLOSED = "closed"  # on a poll that takes no more votes
 CUT = "cut"  # where lines were joined to one, in logs older than `formatting.CUT`
 # hubbub's own: no client is shown them or can set them.

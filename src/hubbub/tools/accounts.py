@@ -12,14 +12,14 @@ from typing import IO, Any
 
 from msgspec.structs import replace
 
-from hubbub import brokers
-from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.cloaks import stored_secret
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.model.account import Account
 from hubbub.model.entries import SAID, Entry
+from hubbub.startup import brokers
+from hubbub.startup.accounts import opened_accounts
+from hubbub.startup.cloaks import stored_secret
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.key_value import Act, Ask, SqliteKeyValue

@@ -21,13 +21,13 @@ from typing import IO, Annotated, NamedTuple
 
 import msgspec
 
-from hubbub import brokers
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.files import replace_durably
 from hubbub.model.codec import Record, entry_of, record
 from hubbub.model.conversation import can_have_log, is_conversation
 from hubbub.model.entries import KIND, SAID, Entry, Kind
+from hubbub.startup import brokers
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.schema import COPY, FILE

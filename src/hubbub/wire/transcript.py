@@ -15,7 +15,7 @@ from html import escape
 from typing import NamedTuple
 
 from hubbub.model.entries import Entry, Kind, Polled, Said
-from hubbub.model.room import polls, reactions
+from hubbub.model.messages import polls, reactions
 from hubbub.text.tags import EDITED
 
 _FENCE = re.compile(r"^[ \t]*```[^`\n]*$", re.MULTILINE)

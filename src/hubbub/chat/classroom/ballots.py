@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from hubbub.chat.session import Room, Session, owner
 from hubbub.model.entries import Entry, Polled
 from hubbub.model.events import OpenPoll
+from hubbub.model.messages import polls
 from hubbub.model.notices.ignoring import hides
-from hubbub.model.room import polls
 
 
 def listed(session: Session, room: Room) -> Sequence[OpenPoll]:

@@ -10,7 +10,7 @@ from hubbub.chat.classroom.ballots import polled
 from hubbub.chat.session import owner, wrote
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, PollClosed, Polled, Redacted, Voted
-from hubbub.model.room import polls
+from hubbub.model.messages import polls
 from hubbub.model.room.state import MAX_POLLS
 from hubbub.text import refusals
 from hubbub.text.cleaning import is_blank, one_line

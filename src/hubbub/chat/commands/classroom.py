@@ -11,7 +11,7 @@ from hubbub.chat.commands.moderation import SlashCommand, change_modes
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, ModeChange, Polled
 from hubbub.model.events import ClassShown, Notice, OpenCode, OpenQuestion
-from hubbub.model.room.polls import doubt, question, tally
+from hubbub.model.messages.polls import doubt, question, tally
 from hubbub.text import refusals
 from hubbub.text.codes import shown_code
 

@@ -16,8 +16,8 @@ from hubbub.model.access import Action, may
 from hubbub.model.entries import ModeChange
 from hubbub.model.events import Event, Notice, Refusal, SettingsListed
 from hubbub.model.grants import with_admin
-from hubbub.model.room import mask_targets
-from hubbub.model.room.masks import MUTE, whole_mask
+from hubbub.model.room.masks import mask_targets
+from hubbub.model.room.masks.masks import MUTE, whole_mask
 from hubbub.model.room.modes import LETTERS
 from hubbub.text import refusals
 from hubbub.text.names import key_of

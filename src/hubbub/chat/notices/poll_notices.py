@@ -10,7 +10,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.session import Room
 from hubbub.model.entries import Voted
 from hubbub.model.events import PollCounted
-from hubbub.model.room import polls
+from hubbub.model.messages import polls
 
 PAGES = 1.0  # minimum seconds between two counts of one poll for pages
 TERMINALS = 5.0  # and between two lines about it for its author

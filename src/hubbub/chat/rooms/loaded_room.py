@@ -13,11 +13,11 @@ from hubbub.model.client import ByteSink, Encoder, Send
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Entry, Kicked, Left, ModesChanged, PollClosed, Redacted, RoomRenamed, Said
 from hubbub.model.events import PinnedMessage
+from hubbub.model.messages.overlays import overlaid, target_of
+from hubbub.model.messages.quotes import with_quotes, with_results
 from hubbub.model.queries import OpenedRoom
 from hubbub.model.room.absent import Absence, Key, absences, departed
 from hubbub.model.room.modes import without_secrets
-from hubbub.model.room.overlays import overlaid, target_of
-from hubbub.model.room.quotes import with_quotes, with_results
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import Principal
 from hubbub.text.names import key_of

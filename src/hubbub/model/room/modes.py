@@ -12,9 +12,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from hubbub.model.entries import Entry, ModeChange, ModesChanged
-from hubbub.model.room import mask_targets
-from hubbub.model.room.mask_lists import LISTS
-from hubbub.model.room.masks import MUTE
+from hubbub.model.room.masks import mask_targets
+from hubbub.model.room.masks.mask_lists import LISTS
+from hubbub.model.room.masks.masks import MUTE
 
 
 class ModeLetter(NamedTuple):

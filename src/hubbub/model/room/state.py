@@ -39,11 +39,12 @@ from hubbub.model.entries import (
     Unpinned,
     Voted,
 )
-from hubbub.model.room import keys, modes, polls
-from hubbub.model.room.mask_lists import LISTS, MaskLists
-from hubbub.model.room.masks import MUTE, NOBODY, read_mask
+from hubbub.model.messages import polls
+from hubbub.model.messages.overlays import overlaid
+from hubbub.model.room import keys, modes
+from hubbub.model.room.masks.mask_lists import LISTS, MaskLists
+from hubbub.model.room.masks.masks import MUTE, NOBODY, read_mask
 from hubbub.model.room.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY
-from hubbub.model.room.overlays import overlaid
 from hubbub.model.room.slow_mode import SlowMode
 from hubbub.model.viewer import Principal
 from hubbub.text.cleaning import beginning

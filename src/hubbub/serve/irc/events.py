@@ -29,7 +29,7 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
 )
-from hubbub.model.room import polls
+from hubbub.model.messages import polls
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import channels, history, metadata
 from hubbub.wire.irc import lines as wire

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Draft, Entry, Erased, Kind, Said
-from hubbub.model.room.overlays import erased, overlaid, quoted_by, target_of
+from hubbub.model.messages.overlays import erased, overlaid, quoted_by, target_of
 from hubbub.storage.ports import stamp
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import full_text, room_state, schema

@@ -40,7 +40,7 @@ from hubbub.model.entries import (
     Unreacted,
     Voted,
 )
-from hubbub.model.room import polls
+from hubbub.model.messages import polls
 from hubbub.model.room.modes import PREFIXES, rest, write
 from hubbub.text import formatting
 from hubbub.text.formatting import Code

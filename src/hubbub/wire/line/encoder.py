@@ -65,7 +65,7 @@ from hubbub.model.events import (
     RoomsListed,
     SettingsListed,
 )
-from hubbub.model.room import polls, reactions
+from hubbub.model.messages import polls, reactions
 from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.names import LOBBY
 from hubbub.text.tags import EDITED, reply_to

@@ -27,7 +27,7 @@ from hubbub.model.entries import (
     Unpinned,
     Unreacted,
 )
-from hubbub.model.room import polls, reactions
+from hubbub.model.messages import polls, reactions
 from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.tags import EDITED, reply_to
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from hubbub.model.entries import KIND, SAID, Kind
-from hubbub.model.room import polls
+from hubbub.model.messages import polls
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, clean_exactly, cut, reaction_of, real_name, reason_of
 from hubbub.text.formatting import TAG

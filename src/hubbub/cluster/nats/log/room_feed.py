@@ -33,8 +33,8 @@ from hubbub.cluster.nats.log.stream_state import StreamState, decode_part
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, Kind, Said
+from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.room.absent import LOOKED_BACK
-from hubbub.model.room.overlays import overlaid, target_of
 
 log = logging.getLogger("hubbub")
 

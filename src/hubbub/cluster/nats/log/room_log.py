@@ -14,7 +14,7 @@ from hubbub.cluster.nats.log.batches import WINDOW, EntryBatch, decode, end_of, 
 from hubbub.cluster.nats.log.stream_state import StreamState
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
-from hubbub.model.room.overlays import erased, quoted_by
+from hubbub.model.messages.overlays import erased, quoted_by
 
 MOST = 16 * WINDOW  # maximum entry batches of a window; hubbub writes no larger one
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hubbub.errors import BrokerError
 from hubbub.model.access import Action, may
 from hubbub.model.queries import AllRooms, RoomList
-from hubbub.model.room.masks import read_mask
+from hubbub.model.room.masks.masks import read_mask
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.channels import find_room, names_lines
 from hubbub.text.names import key_of

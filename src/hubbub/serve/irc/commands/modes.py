@@ -10,8 +10,8 @@ from hubbub.chat.session import Room, User, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import ModeChange
-from hubbub.model.room import mask_targets
-from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks import mask_targets
+from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS, PREFIXES, takes_parameter
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.channels import room_at

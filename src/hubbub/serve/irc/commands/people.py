@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hubbub.chat.commands import slash
 from hubbub.chat.session import Room, User
 from hubbub.model.access import Action
-from hubbub.model.room.masks import read_mask
+from hubbub.model.room.masks.masks import read_mask
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import metadata
 from hubbub.serve.irc.commands.channels import find_room

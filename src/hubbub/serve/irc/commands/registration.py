@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from hubbub.chat.session import User, owner
 from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
-from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
 from hubbub.serve.accept.address import origin
 from hubbub.serve.irc.client import IrcClient

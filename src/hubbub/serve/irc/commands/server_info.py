@@ -6,7 +6,7 @@ import logging
 
 from hubbub.model.access import Action, may
 from hubbub.model.grants import with_admin
-from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import history, modes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hubbub.model.entries import Edited, Entry, PollClosed, Redacted
-from hubbub.model.room.overlays import erased, overlaid, quoted_by, target_of
+from hubbub.model.messages.overlays import erased, overlaid, quoted_by, target_of
 
 REMEMBERED = 10_000  # entries: more than are changed while an answer from the log waits for a slow reader
 REACTIONS = 20  # changes of one message that are remembered, besides the last correction: more only set a number right

@@ -21,7 +21,7 @@ from hubbub.model.entries import (
     Unreacted,
     Voted,
 )
-from hubbub.model.room import polls, reactions
+from hubbub.model.messages import polls, reactions
 from hubbub.text import formatting
 from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from hubbub.model.entries import Entry, PollClosed, Polled, Quote, Reacted, Said, Unreacted
-from hubbub.model.room import polls
+from hubbub.model.messages import polls
 from hubbub.text.tags import reply_to
 
 

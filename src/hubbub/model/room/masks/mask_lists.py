@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.model.room.mask_targets import MaskTarget, read_target
-from hubbub.model.room.masks import MUTE, NOBODY, read_mask
+from hubbub.model.room.masks.mask_targets import MaskTarget, read_target
+from hubbub.model.room.masks.masks import MUTE, NOBODY, read_mask
 
 if TYPE_CHECKING:
     from hubbub.model.viewer import Viewer
