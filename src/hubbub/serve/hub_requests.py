@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session
+from hubbub.chat.session import Room, Session
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action
 from hubbub.model.account import Account
 from hubbub.model.client import Encoder
+from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.queries import AllRooms, Query
 from hubbub.model.viewer import Viewer
@@ -45,7 +46,14 @@ class _WaitingClient(SocketWriter):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(None)
-        self.outcome: asyncio.Future[Event] = loop.create_future()
+        self.outcome: asyncio.Future[Acknowledged | Refusal] = loop.create_future()
+
+    async def known(self) -> Acknowledged | Refusal:
+        """Return the outcome. Raises Refused if it is not known in time."""
+        try:
+            return await asyncio.wait_for(self.outcome, OUTCOME)
+        except TimeoutError:
+            raise refusals.NOT_KNOWN() from None
 
     def send_event(self, event: Event) -> None:
         """Store the outcome: the first acknowledgement or refusal."""
@@ -54,6 +62,28 @@ class _WaitingClient(SocketWriter):
 
     def resume_input(self) -> None:
         """Do nothing: no input waits."""
+
+
+class Visit(NamedTuple):
+    """A session that looks at a room, or acts there."""
+
+    session: Session
+    room: Room
+    waiting: _WaitingClient
+
+    async def stored(self) -> Entry | None:
+        """Return the entry that the session has published here, once it is stored; None if it has published none.
+
+        Raises:
+            Refused: it was not stored, or that is not known in time.
+
+        """
+        if not self.session.next_id:
+            return None
+        outcome = await self.waiting.known()
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome.code, outcome.text)
+        return outcome.entry
 
 
 class HubRequests:
@@ -101,18 +131,30 @@ class HubRequests:
             BrokerError: the log cannot be read.
 
         """
-        rooms = self._hub.rooms
-        with self._session(requester) as (session, _):
-            await self.answer(lambda done: rooms.visit(session, [room], partial(done, None)))
-            if room not in rooms.loaded:
-                raise BrokerError("it does not answer")
+        async with self.visit(requester, room) as visit:
             try:
-                self._hub.check(session, action, rooms.loaded[room])
+                self._hub.check(visit.session, action, visit.room)
             except Refused as refusal:
                 if refusal.code == HIDDEN:
                     return False
                 raise
         return True
+
+    @asynccontextmanager
+    async def visit(self, requester: Requester, room: str) -> AsyncIterator[Visit]:
+        """Give a session of a requester that looks at a room, or acts there with LABEL, without being in it.
+
+        Raises:
+            BrokerError: the log cannot be read.
+
+        """
+        rooms = self._hub.rooms
+        with self._session(requester) as (session, waiting):
+            await self.answer(lambda done: rooms.visit(session, [room], partial(done, None)))
+            if room not in rooms.loaded:
+                raise BrokerError("it does not answer")
+            session.label = LABEL
+            yield Visit(session, rooms.loaded[room], waiting)
 
     async def act(self, requester: Requester, start: Callable[[Session], None]) -> Acknowledged | Refusal:
         """Let a session of a requester begin an act with LABEL, and return the outcome.
@@ -123,12 +165,7 @@ class HubRequests:
         """
         with self._session(requester) as (session, waiting):
             start(session)
-            try:
-                outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
-            except TimeoutError:
-                raise refusals.NOT_KNOWN() from None
-        assert isinstance(outcome, Acknowledged | Refusal)
-        return outcome
+            return await waiting.known()
 
     @contextmanager
     def _session(self, requester: Requester) -> Iterator[tuple[Session, _WaitingClient]]:

@@ -22,11 +22,13 @@ def numbered(session: Session, room: Room) -> Iterator[tuple[int, OpenPoll]]:
     """Yield the same polls with their numbers, which are the same for everybody."""
     for number, poll in enumerate(room.state.polls.values(), 1):
         if not hides(session.ignored, poll):
-            yield number, _listed(session, poll, polled(poll))
+            yield number, seen(session, poll)
 
 
-def _listed(session: Session, poll: Entry, body: Polled) -> OpenPoll:
-    mine = polls.choice(poll, body, voter_of(session, poll)) if session.user else 0
+def seen(session: Session, poll: Entry) -> OpenPoll:
+    """Return a poll as a session sees it."""
+    body = polled(poll)
+    mine = polls.choice(poll, body, voter_of(session, poll)) if session.nick else 0
     return OpenPoll(
         poll.id, poll.nick, body.question, body.answers, polls.counts(poll, body), mine, polls.guests(poll, body)
     )

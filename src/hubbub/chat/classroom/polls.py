@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.classroom import ballots, hands
 from hubbub.chat.classroom.ballots import polled
-from hubbub.chat.session import owner, wrote
+from hubbub.chat.session import wrote
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, PollClosed, Polled, Redacted, Voted
 from hubbub.model.messages import polls
@@ -34,9 +34,11 @@ def open_poll(hub: Hub, session: Session, room: Room, question: str, answers: Se
     known = room.state.polls.values()
     if len(known) >= MAX_POLLS and min(poll.time for poll in known) > hub.clock() - STALE:
         raise refusals.POLLS_FULL(limit=MAX_POLLS)
-    room.state.slow.note(hub.viewer(session))
-    hub.publish(session, room.state, Polled(question, chosen))
-    hands.use_turn(hub, session, room, owner(session))
+    viewer = hub.viewer(session)
+    room.state.slow.note(viewer)
+    hub.publish(session, room.state, Polled(question, chosen), nick=session.nick)
+    if viewer.user:
+        hands.use_turn(hub, session, room, viewer.user)
 
 
 def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
@@ -53,14 +55,14 @@ def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> st
     if choice and not before and sum(polls.counts(poll, body)) >= polls.MOST_VOTES:
         raise refusals.VOTES_FULL(limit=polls.MOST_VOTES)
     if choice != before:
-        hub.publish(session, room.state, Voted(poll.id, choice, voter))
+        hub.publish(session, room.state, Voted(poll.id, choice, voter), nick=session.nick)
     return body.answers[choice - 1] if choice else ""
 
 
 def close_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
     """Publish the end of a poll. Raises Refused."""
     hub.check(session, Action.CLOSE_OWN_POLL if wrote(session, poll) else Action.CLOSE_POLL, room)
-    hub.publish(session, room.state, PollClosed(poll.id))
+    hub.publish(session, room.state, PollClosed(poll.id), nick=session.nick)
 
 
 def delete_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:

@@ -109,11 +109,11 @@ def show_class(hub: Hub, session: Session, name: str) -> None:
 def _vote(hub: Hub, session: Session, argument: str) -> None:
     room = hub.rooms.of(session)
     poll = polls.find(room)
-    choice = _choice(poll, argument)
+    choice = choice_of(poll, argument)
     answer, _, number = argument.rpartition(" ")
     if choice is None and answer and _is_number(number):
         poll = polls.find(room, int(number))
-        choice = _choice(poll, answer)
+        choice = choice_of(poll, answer)
     if choice is None:
         raise refusals.ARGUMENT_INVALID(synopsis="/vote N [POLL]")
     chosen = polls.vote(hub, session, room, poll, choice)
@@ -122,7 +122,7 @@ def _vote(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice((f"{question(poll.body.question)} {told}",)))
 
 
-def _choice(poll: Entry, text: str) -> int | None:
+def choice_of(poll: Entry, text: str) -> int | None:
     """Return the number of the answer that a text names by its number or its words; None if it names none."""
     assert isinstance(poll.body, Polled)
     if _is_number(text):

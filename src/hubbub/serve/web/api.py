@@ -42,6 +42,7 @@ from hubbub.serve.web import transcripts
 from hubbub.serve.web.credentials import bearer_of, check_bearer
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
+from hubbub.serve.web.polls import Polls
 from hubbub.serve.web.responses import JSON, TEXT, answer, link_to_next, message_in, plain, problem
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
@@ -120,6 +121,7 @@ class Api:
             for cut in (wire.chunk, wire.whole)
         }
         self._requests = HubRequests(hub, shared.loop, self._forms[TEXT, False])
+        self._polls = Polls(hub, self._requests)
 
     async def answer(self, call: Call) -> web.StreamResponse:
         """Return the response to a request. Refusals and errors become problem documents (RFC 9457)."""
@@ -352,6 +354,35 @@ class Api:
             posted = msgspec.structs.replace(posted, people=0)
         return self._numbered(answer(posted, 201))
 
+    async def polls(self, call: Call, query: wire.PollQuery, room: str) -> web.Response:
+        """Return the open polls of a room."""
+        found = await self._polls.listed(self._requester(call), room)
+        if plain(call):
+            return web.Response(text="".join(f"{poll.line}\n" for poll in found))
+        return answer(wire.PollPage(found))
+
+    async def ask(self, call: Call, query: wire.PollQuery, room: str) -> web.Response:
+        """Open a poll of the caller."""
+        return self._poll(call, await self._polls.ask(self._member(call), room, await self._text(call)), 201)
+
+    async def vote(self, call: Call, query: wire.VoteQuery, room: str) -> web.Response:
+        """Let the caller vote in a poll."""
+        return self._poll(call, await self._polls.vote(self._member(call), room, query.id, await self._text(call)))
+
+    async def end(self, call: Call, query: wire.EndQuery, room: str) -> web.Response:
+        """End a poll."""
+        return self._poll(call, await self._polls.end(self._member(call), room, query.id))
+
+    def _member(self, call: Call) -> Requester:
+        """Return who asks for what only people in a room do. Raises Refused without a token."""
+        if call.bearer is None:
+            raise refusals.NOT_LOGGED_IN()
+        return self._requester(call)
+
+    @staticmethod
+    def _poll(call: Call, poll: wire.PollInfo, status: int = 200) -> web.Response:
+        return web.Response(text=f"{poll.line}\n", status=status) if plain(call) else answer(poll, status)
+
     async def _text(self, call: Call) -> str:
         """Return the text in a request's body. Raise Refused if the body is too long or cannot be decoded."""
         request = call.request
@@ -424,6 +455,25 @@ ROUTES = (
     Route(
         "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members
     ),
+    Route("GET", "/rooms/{room}/polls", "List the open polls of a room.", wire.PollQuery, wire.PollPage, Api.polls),
+    Route(
+        "POST",
+        "/rooms/{room}/polls",
+        "Ask a room: QUESTION | ANSWER | ANSWER.",
+        wire.PollQuery,
+        wire.PollInfo,
+        Api.ask,
+        201,
+    ),
+    Route(
+        "POST",
+        "/rooms/{room}/votes",
+        "Vote in a poll: the number of an answer, or its words.",
+        wire.VoteQuery,
+        wire.PollInfo,
+        Api.vote,
+    ),
+    Route("DELETE", "/rooms/{room}/polls", "End a poll.", wire.EndQuery, wire.PollInfo, Api.end),
     Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.StreamQuery, LogEntry, Api.stream),
     Route(
         "GET",

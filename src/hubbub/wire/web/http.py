@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 from hubbub.errors import Refused
 from hubbub.model.client import Encoder
 from hubbub.model.entries import Entry
+from hubbub.model.events import OpenPoll
+from hubbub.model.room.polls import doubt, question, tally
 from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, REASON_BYTES, SEARCH_CHARS
 from hubbub.text.list_pages import MAX_LISTED
@@ -106,6 +108,22 @@ class MentionsQuery(Struct):
     unread: bool = False
 
 
+class PollQuery(Struct):
+    """No fields: the author of the poll is the account of the token."""
+
+
+class VoteQuery(Struct):
+    """The id of an open poll; without it, the vote is for the newest one."""
+
+    id: Annotated[str, Meta(max_length=ID_CHARS, description="the id of a poll")] = ""
+
+
+class EndQuery(Struct):
+    """The id of an open poll."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="the id of a poll")]
+
+
 class ConversationsQuery(Struct):
     """The conversations that changed last; with `after`, even if it is empty, those behind a name, by name."""
 
@@ -173,6 +191,41 @@ class RoomPage(Struct):
 
     rooms: list[RoomInfo]
     more: int
+
+
+class PollInfo(Struct):
+    """A poll, with the number of votes for each answer; `guests` of them are by people who can vote again.
+
+    `mine` is the number of the answer that the caller chose, 0 for none.
+    """
+
+    id: str
+    nick: str
+    question: str
+    answers: Sequence[str]
+    votes: Sequence[int]
+    guests: int
+    mine: int
+    closed: bool
+
+    @classmethod
+    def of(cls, poll: OpenPoll, closed: bool = False) -> PollInfo:
+        """Return a poll in the form of the API's answers."""
+        counts = (poll.votes, poll.guests, poll.mine)
+        return cls(poll.id, poll.nick, poll.question, poll.answers, *counts, closed)
+
+    @property
+    def line(self) -> str:
+        """The poll in words."""
+        state = " (has ended)" if self.closed else " (is open)"
+        counted = tally(self.answers, self.votes) + doubt(self.guests)
+        return f"{self.nick} asks: {question(self.question)} {counted}{state}"
+
+
+class PollPage(Struct):
+    """The open polls of a room, the oldest first."""
+
+    polls: list[PollInfo]
 
 
 class ConversationInfo(Struct):
