@@ -105,7 +105,7 @@ function App() {
     const watch = () => { chat.away = document.hidden; if (!chat.away) { chat.seen(); chat.link.retry(); chat.refresh(); } chat.changed(); };
     const online = () => chat.link.retry();
     const leave = (event) => { if (chat.sending.items.length) event.preventDefault(); }; // the browser asks first
-    const address = () => { if (chat.phase === "here") chat.follow(); };
+    const address = () => chat.follow();
     const back = ({ state }) => { if (chat.rooms.has(state?.room) || chat.talks.get(state?.room)) chat.show(state.room); };
     document.addEventListener("visibilitychange", watch);
     addEventListener("online", online);

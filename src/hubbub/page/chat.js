@@ -248,8 +248,10 @@ export class Chat {
     this.changed();
   }
 
-  // Go to the room, or to the message, that the page's address names, with the key that it may have.
-  follow({ name, key, seq } = addressed()) {
+  // Go to the room, or to the message, that the page's address names, with the key that it may have; later, if the reader is not in.
+  follow(address = addressed()) {
+    const { name, key, seq } = address;
+    if (this.phase !== "here") return void (this.address = address);
     if (seq) {
       history.replaceState({ room: name }, "", `#${encodeURIComponent(name)}`); // so that the same link can be followed again
       this.jump(name, seq);
