@@ -13,7 +13,7 @@ from hubbub.errors import Refused
 from hubbub.model.client import Encoder
 from hubbub.model.entries import Entry
 from hubbub.model.events import OpenPoll
-from hubbub.model.room.polls import doubt, question, tally
+from hubbub.model.messages.polls import doubt, question, tally
 from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, REASON_BYTES, SEARCH_CHARS
 from hubbub.text.list_pages import MAX_LISTED
