@@ -60,7 +60,7 @@ async def irc(serving: Serving, nick: str) -> Client:
 
 
 @pytest.mark.parametrize(
-    ("line", "most"), [(b"hello to all\n", 71), (b"PRIVMSG #lobby :hello to all\r\n", 84)], ids=["nc", "irc"]
+    ("line", "most"), [(b"hello to all\n", 70), (b"PRIVMSG #lobby :hello to all\r\n", 83)], ids=["nc", "irc"]
 )
 async def test_calls_of_a_line(tmp_path: Path, line: bytes, most: int) -> None:
     calls = Calls()

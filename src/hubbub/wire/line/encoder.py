@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -173,9 +173,9 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
 
 # Reactions, votes and hands are many: a terminal shows none of others. chat/notices/ tells the author of a message or
 # of a poll, and chat/classroom/hands.py the operators.
-_QUIET = frozenset({Reacted, Unreacted, HandMoved, Voted})
+QUIET = frozenset({Reacted, Unreacted, HandMoved, Voted})
 _ANSWERED = frozenset(
-    {ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned, TurnGiven, Polled, PollClosed}
+    {ModesChanged, Kicked, Redacted, Edited, Reacted, Unreacted, Pinned, Unpinned, TurnGiven, Polled, PollClosed}
 )  # that their author is shown
 
 
@@ -192,24 +192,18 @@ class LineEncoder:
         self._prefixed = prefixed
         self.for_other_room: Encoder = self if prefixed else type(self)(end, True)
 
-    def encode(self, entry: Entry) -> bytes:
-        """Return the entry's line; b"" for a kind that a terminal does not show."""
-        text = ENTRIES[type(entry.body)](entry, entry.body)
-        if not text or type(entry.body) in _QUIET:
+    def encode(self, entry: Entry, hidden: Collection[type[Body]] = QUIET) -> bytes:
+        """Return the entry's lines; b"" for the hidden kinds, and for others that a terminal does not show."""
+        text = "" if type(entry.body) in hidden else ENTRIES[type(entry.body)](entry, entry.body)
+        if not text:
             return b""
-        return self._line(entry, text)
-
-    def _line(self, entry: Entry, text: str) -> bytes:
         if self._prefixed:
             text = _in_front(f"[{entry.room}] ", text)
         return (text.replace("\n", self._end) + self._end).encode("utf-8", "replace")
 
     def encode_own(self, entry: Entry) -> bytes:
-        """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
-        body = entry.body
-        if isinstance(body, Reacted | Unreacted):
-            return self._line(entry, ENTRIES[type(body)](entry, body))
-        return self.encode(entry) if type(body) in _ANSWERED else b""
+        """Return b"" for the author's own text, which is on their screen already, and lines for their other acts."""
+        return self.encode(entry, ()) if type(entry.body) in _ANSWERED else b""
 
     join = staticmethod(b"".join)  # lines one after the other
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
-from hubbub.model.entries import Entry, Reacted, Unreacted
+from hubbub.model.entries import Body, Entry
 from hubbub.model.events import Event, HistoryShown, Private, PrivateShown
 from hubbub.text.names import key_of
-from hubbub.wire.line.encoder import LineEncoder
+from hubbub.wire.line.encoder import QUIET, LineEncoder
 from hubbub.wire.terminal.colours import painted
 
 
@@ -16,13 +18,9 @@ class ColourEncoder(LineEncoder):
 
     __slots__ = ()
 
-    def encode(self, entry: Entry) -> bytes:
-        """Return the entry's line; b"" for a kind that a terminal does not show."""
-        return super().encode(_painted(entry))
-
-    def encode_own(self, entry: Entry) -> bytes:
-        """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
-        return super().encode_own(_painted(entry) if isinstance(entry.body, Reacted | Unreacted) else entry)
+    def encode(self, entry: Entry, hidden: Collection[type[Body]] = QUIET) -> bytes:
+        """Return the entry's lines; b"" for the hidden kinds, and for others that a terminal does not show."""
+        return super().encode(_painted(entry), hidden)
 
 
 COLOURED = ColourEncoder("\r\n")
