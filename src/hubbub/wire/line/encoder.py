@@ -173,7 +173,7 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
 
 # Reactions, votes and hands are many: a terminal shows none of others. chat/notices/ tells the author of a message or
 # of a poll, and chat/classroom/hands.py the operators.
-QUIET = frozenset({Reacted, Unreacted, HandMoved, Voted})
+QUIET: Collection[type[Body]] = frozenset({Reacted, Unreacted, HandMoved, Voted})
 _ANSWERED = frozenset(
     {ModesChanged, Kicked, Redacted, Edited, Reacted, Unreacted, Pinned, Unpinned, TurnGiven, Polled, PollClosed}
 )  # that their author is shown
