@@ -14,7 +14,8 @@ from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.room import keys
 from hubbub.model.room.masks.mask_lists import VERDICTS
 from hubbub.model.room.modes import LETTERS, describe, without_secrets
-from hubbub.model.room.state import LIST_CHARS, MAX_MASKS, MAX_RIGHTS, PARAM_CHARS, RoomState
+from hubbub.model.room.settings import LIST_CHARS, MAX_MASKS
+from hubbub.model.room.state import MAX_RIGHTS, PARAM_CHARS, RoomState
 from hubbub.model.viewer import Viewer
 from hubbub.text.names import LOBBY
 from records import changed, entry_of, parse, text_in, write
@@ -449,7 +450,7 @@ def test_list_with_an_empty_mask_stays_bounded() -> None:
 
 def test_share_of_each_touched_entry_is_what_has_changed_in_the_snapshot() -> None:
     state = RoomState("ops")
-    state.touched = set()
+    state.parts.touched = set()
     kept: dict[int, Entry] = {}
     lines = [
         "+o Bo!~a@b",
@@ -462,10 +463,10 @@ def test_share_of_each_touched_entry_is_what_has_changed_in_the_snapshot() -> No
     ]
     for seq, line in enumerate(lines, 1):
         state.apply(entry_of("ops", seq, seq - 1, 1.0, Kind.MODE, "Al", line, f"x.{seq}"))
-        assert len(state.touched) <= 2, "the cost is that of the change"
-        for touched in state.touched:
+        assert len(state.parts.touched) <= 2, "the cost is that of the change"
+        for touched in state.parts.touched:
             kept.pop(touched, None)
-            if share := state.share(touched):
+            if share := state.parts.share(touched):
                 kept[touched] = share
-        state.touched.clear()
+        state.parts.touched.clear()
         assert [kept[one] for one in sorted(kept)] == state.snapshot()

@@ -46,7 +46,7 @@ class WrittenRoom:
         self.last = last
         self.state = RoomState(name, stored, key)
         self.changed = False  # whether the state has changes that are not stored
-        self.state.touched = {one.seq for one in stored if self.state.share(one.seq) != one}
+        self.state.parts.touched = {one.seq for one in stored if self.state.parts.share(one.seq) != one}
         self._stored_row = self._row
 
     @property
@@ -68,9 +68,9 @@ class WrittenRoom:
         if not self.changed:
             return
         self.changed = False
-        touched, self.state.touched = sorted(self.state.touched or ()), set()
+        touched, self.state.parts.touched = sorted(self.state.parts.touched or ()), set()
         db.executemany("DELETE FROM ruling WHERE room = ? AND seq = ?", [(self.id, seq) for seq in touched])
-        _insert(db, self.id, filter(None, map(self.state.share, touched)))
+        _insert(db, self.id, filter(None, map(self.state.parts.share, touched)))
         name, topic, letters = self._row
         if name != self._stored_row[0]:
             db.execute(f"UPDATE {keeps_name} room SET name = ? WHERE id = ?", (name, self.id))
