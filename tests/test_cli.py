@@ -80,9 +80,9 @@ def test_help_lists_the_commands() -> None:
     assert all(f"\n  {command} " in result.output for command in COMMANDS)
 
 
-@pytest.mark.parametrize("group", ["account", "token"])
-def test_help_lists_the_commands_of_a_group_in_whole_sentences(group: str) -> None:
-    output = CliRunner().invoke(main, [group, "--help"], terminal_width=78).output
+@pytest.mark.parametrize("group", [[], ["account"], ["token"]])
+def test_help_lists_the_commands_of_a_group_in_whole_sentences(group: list[str]) -> None:
+    output = CliRunner().invoke(main, [*group, "--help"], terminal_width=78).output
     assert "...\n" not in output.partition("Commands:")[2]
 
 
@@ -94,6 +94,12 @@ def test_help_names_every_setting_with_its_default(command: str) -> None:
         assert "--" + name.replace("_", "-") in text
         assert " ".join(note.description.split()) in text
         assert f"[default: {config.show(default)}" in text
+
+
+def test_help_names_the_kind_of_each_value() -> None:
+    text = CliRunner().invoke(main, ["serve", "--help"], terminal_width=100).output
+    for flag in ("--tls-cert FILE", "--data FOLDER", "--keep-days DAYS", "--rate N", "--host NAME", "--motd TEXT"):
+        assert f"\n  {flag} " in text
 
 
 def test_the_version() -> None:

@@ -20,16 +20,16 @@ from hubbub.version import VERSION
 # The subcommands in the order in which --help lists them, each with its module and its function there.
 SUBCOMMANDS = {
     "serve": ("serve", "serve"),
-    "echo": ("serve", "echo"),
+    "check": ("check", "check"),
     "history": ("history", "history"),
     "search": ("history", "search"),
-    "check": ("check", "check"),
-    "export": ("transfer", "export_command"),
     "backup": ("transfer", "backup"),
+    "export": ("transfer", "export_command"),
     "import": ("transfer", "import_command"),
-    "password": ("password", "password"),
     "account": ("account", "account"),
     "token": ("account", "token"),
+    "password": ("password", "password"),
+    "echo": ("serve", "echo"),
     "bench": ("bench", "bench_command"),
 }
 

@@ -53,7 +53,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tls_key: Annotated[str, _("PEM file with the certificate's key, unless it is in the same file.")] = ""
     tls_client_ca: Annotated[
         str,
-        _("PEM file with the authorities that sign client certificates; IRC clients can log in with such a one."),
+        _("PEM file with the authorities that sign client certificates, with which IRC clients can log in."),
     ] = ""
     plaintext: Annotated[
         str,
@@ -182,7 +182,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             extra={"form": "letters, digits and -"},
         ),
     ] = ""
-    auth_socket: Annotated[str, _("Unix socket on which such a program listens.")] = ""
+    auth_socket: Annotated[
+        str, _("Unix socket of a program that is asked in the same way as that of --auth-command.")
+    ] = ""
     free_names: Annotated[bool, _("Free the name of an account when it is deleted. Else it stays blocked.")] = False
     data: Annotated[str, _("Folder for the log; created if it does not exist.")] = "hubbub-data"
     broker: Annotated[

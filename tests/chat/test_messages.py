@@ -74,6 +74,17 @@ def test_correction_of_a_message_that_is_too_old_is_refused() -> None:
     assert told(al) == "too-late" and bo.sees() == ["Al: s/4/5/"]
 
 
+def test_somebody_who_may_not_speak_does_not_learn_whether_a_correction_comes_too_late() -> None:
+    house, (al, bo) = ops("Al", "Bo", edit_minutes=15)
+    typed(house, bo, "tea")
+    typed(house, al, "/mute Bo yes")
+    for late in (0, 15 * 60 + 1):
+        house.now += late
+        bo.seen.clear()
+        typed(house, bo, "/fix tea at 4")
+        assert told(bo) == "muted"
+
+
 def test_correction_needs_a_visible_text() -> None:
     house, (al, bo) = ops("Al", "Bo")
     typed(house, al, "tea", "s/tea/ /", "/fix  ")

@@ -41,7 +41,7 @@ def account() -> None:
 
 @click.group()
 def token() -> None:
-    """Make, list and end tokens, with which programs log in to accounts."""
+    """Make, list and end the tokens with which programs log in."""
 
 
 def _run(file: str | None, flags: dict[str, Any], task: Task) -> Any:

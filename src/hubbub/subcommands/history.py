@@ -39,7 +39,7 @@ from hubbub.wire.line.encoder import stamped
     type=click.Choice(["said", "moderation"]),
     default="said",
     show_default=True,
-    help="Messages, or what operators did.",
+    help="Messages, or the acts of operators.",
 )
 @format_option
 def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:

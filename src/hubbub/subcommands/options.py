@@ -22,13 +22,28 @@ ECHO = frozenset(
 )
 
 
-LISTS = {
+_FILES = (
+    "tls_cert tls_key tls_client_ca ssh_host_key ssh_keys nats_creds nats_nkey nats_ca nats_cert nats_key auth_socket"
+)
+# The words for the values of settings in --help; all others have one for their type.
+VALUES = dict.fromkeys(_FILES.split(), "FILE") | {
     "listen": "[WIRE:]HOST:PORT",
     "host": "NAME",
     "trust_proxy": "ADDRESS",
+    "metrics_listen": "HOST:PORT",
+    "server_name": "NAME",
+    "irc_password": "PASSWORD",
+    "irc_origin": "URL",
     "push_allow": "NETWORK",
+    "webirc_from": "ADDRESS",
+    "webirc_password": "HASH",
     "operator": "NAME:HASH",
+    "auth_command": "COMMAND",
+    "auth_header": "NAME",
+    "data": "FOLDER",
+    "broker": "URLS",
 }
+_UNITS = {"s": "SECONDS", "days": "DAYS"}
 
 
 class Sentence(click.ClickException):
@@ -87,14 +102,14 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
     if kind is bool:
         return click.option(f"{flag}/{config.opposite(flag)}", name, is_flag=True, default=None, help=text)
     if kind == list[str]:
-        return click.option(flag, name, multiple=True, metavar=LISTS.get(name, "TEXT"), help=text)
-    metavar = {int: "N", float: "SECONDS" if unit == "s" else "X"}.get(kind, "TEXT")
+        return click.option(flag, name, multiple=True, metavar=VALUES[name], help=text)
+    metavar = VALUES.get(name) or {int: "N", float: _UNITS.get(unit, "N")}.get(kind, "TEXT")
     if words := re.fullmatch(r"\^\(([a-z|-]+)\)\$", note.pattern or ""):
         metavar = f"[{words[1]}]"
     return click.option(flag, name, metavar=metavar, help=text)
 
 
-data_option = click.option("--data", metavar="DIR", help="Folder with the log.  [default: hubbub-data]")
+data_option = click.option("--data", metavar="FOLDER", help="Folder with the log.  [default: hubbub-data]")
 format_option = click.option(
     "--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="Lines as in the chat, or one JSON object per line.",
