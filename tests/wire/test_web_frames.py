@@ -62,7 +62,8 @@ from hubbub.model.events import (
 )
 from hubbub.model.messages import reactions
 from hubbub.model.queries import LogPage
-from hubbub.wire.web.frames import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
+from hubbub.wire.web.frames import FORM, encode, frame, render
+from hubbub.wire.web.requests import BadFrame, History, Join, Msg, Request, Say, parse
 from records import changed, entry_of
 
 ENTRY = entry_of("lobby", 7, 5, 1.5, Kind.MESSAGE, "Zoë", "tea?\nyes", "x.1-m1")

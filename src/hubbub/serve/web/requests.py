@@ -24,7 +24,7 @@ from hubbub.text import names, refusals
 from hubbub.text.codes import is_shown_code
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import key_of
-from hubbub.wire.web import frames as wire
+from hubbub.wire.web import requests as wire
 
 
 def run(hub: Hub, session: Session, request: wire.Request) -> None:

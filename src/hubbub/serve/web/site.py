@@ -34,7 +34,7 @@ from hubbub.serve.web.metrics import exposition
 from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
 from hubbub.text.cleaning import clean
 from hubbub.wire.web import forwarded, site, websocket
-from hubbub.wire.web import frames as wire
+from hubbub.wire.web import requests as wire
 from hubbub.wire.web.http import ENCRYPTED, HEADERS
 from hubbub.wire.web.statuses import status_of
 from hubbub.wire.web.websocket import SUBPROTOCOL

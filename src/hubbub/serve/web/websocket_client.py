@@ -33,8 +33,8 @@ from hubbub.serve.web import requests
 from hubbub.serve.web.credentials import Visitor
 from hubbub.text import refusals
 from hubbub.text.names import LOBBY
-from hubbub.wire.web import frames as wire
-from hubbub.wire.web import websocket
+from hubbub.wire.web import frames, websocket
+from hubbub.wire.web import requests as wire
 from hubbub.wire.web.websocket import FrameReader, FrameSignal, close_frame
 
 log = logging.getLogger("hubbub")
@@ -87,7 +87,7 @@ class WebSocketClient:
         """Connect a session to the hub. The server sends nothing before the client's hello."""
         self._connection = connection
         host = f"~web@{connection.cloak}.web"
-        self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
+        self._session = self._hub.connect(self, connection, frames.FORM, host, connection.origin)
         self._session.client_steps = _STEPS
         self._session.secure = self._visitor.encrypted
         if self._visitor.account:
@@ -159,7 +159,7 @@ class WebSocketClient:
 
     def shut_down(self) -> None:
         """Send a notice that the server is stopping, and close with code 1001 (going away)."""
-        self._connection.finish(wire.encode("notice", lines=[STOPPING]) + close_frame(CloseCode.GOING_AWAY, STOPPING))
+        self._connection.finish(frames.encode("notice", lines=[STOPPING]) + close_frame(CloseCode.GOING_AWAY, STOPPING))
 
     def ask_sign_of_life(self) -> bool:
         """Send a ping, unless the peer does not read. Return whether it was sent."""
@@ -209,7 +209,7 @@ class WebSocketClient:
                 event = replace(event, label=self._label)
         if self._label and getattr(event, "label", "") == self._label:
             self._label = ""
-        self._connection.write(wire.render(event))
+        self._connection.write(frames.render(event))
         if isinstance(event, LoggedIn):
             self._hub.private_history.catch_up(self._session)
 
@@ -267,7 +267,7 @@ class WebSocketClient:
 
     def _mark_end(self) -> None:
         if self._label:
-            self._connection.write(wire.encode("done", label=self._label))
+            self._connection.write(frames.encode("done", label=self._label))
         self._label = ""
 
     # --- the hello ------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ class WebSocketClient:
         }
         label = {"label": self._label} if self._label else {}
         self._label = ""
-        self._connection.write(wire.encode("welcome", **fields, resume=self._token, **label))
+        self._connection.write(frames.encode("welcome", **fields, resume=self._token, **label))
 
     def _resume(self, talk: WebSocketClient, rooms: dict[str, int | None]) -> None:
         """Take over the session of another connection, and close that connection."""
