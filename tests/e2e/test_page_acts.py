@@ -408,6 +408,20 @@ def test_nothing_in_a_reaction_a_quote_or_code_is_run(server: Server, enter: Ent
         expect(one.locator(".frame :is(img, svg, script)")).to_have_count(0)
 
 
+def test_button_stays_under_the_pointer_while_it_is_pressed(server: Server, enter: Enter) -> None:
+    bob = server.join("Bob")
+    page = enter(server)
+    bob.say(*(f"line {at}" for at in range(40)), "/+ 👍 Bob")
+    pill = page.locator(".reactions button")
+    pill.hover()
+    page.mouse.down()
+    bob.say("more", "and more")
+    expect(said(page).last).to_contain_text("and more")
+    page.mouse.up()
+    expect(pill).to_contain_text(" 2")
+    expect(said(page).last).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
 def test_rules_of_accessibility_are_kept_in_menus_and_corrections(
     server: Server, enter: Enter, options: dict[str, Any]

@@ -22,13 +22,19 @@ export function Log({ chat, room }) {
     const sizes = new ResizeObserver(() => place.resized());
     sizes.observe(box.current);
     sizes.observe(box.current.querySelector("ol"));
-    return () => { sizes.disconnect(); place.log = null; };
+    const ends = ["pointerup", "pointercancel"], release = () => { if (place.pressed) place.release(); };
+    for (const end of ends) addEventListener(end, release);
+    return () => {
+      sizes.disconnect();
+      for (const end of ends) removeEventListener(end, release);
+      place.log = null;
+    };
   }, []);
   useEffect(() => { chat.talks.recall(room); }, [room.asked, chat.account.name, chat.sending.held, chat.phase]);
   useEffect(scrolled, [room.entries[0]?.seq, room.entries.at(-1)?.seq, room.seq > 0, room.joined, room.restoring]);
   const newest = () => { chat.newest(room); document.getElementById("write").focus(); };
   return html`<div class="frame"><div class=${chat.view.compact ? "log compact" : "log"} ref=${box} onScroll=${scrolled} onKeyDown=${(event) => onKey(event) || step(event)} onCopy=${copy}
-      ...${listeners} onClick=${(event) => { place.unfolded(event); onClick(event); }} onToggleCapture=${scrolled}
+      ...${listeners} onPointerDownCapture=${(event) => { if (event.target !== box.current) place.press(); }} onClick=${(event) => { place.unfolded(event); onClick(event); }} onToggleCapture=${scrolled}
       tabindex="0" role="log" aria-live=${atEnd ? "polite" : "off"} aria-label=${`Messages in ${room.title}`}>
       ${room.start && !room.old.length && html`<${Start} room=${room} />`}
       <ol>${lines(room, chat)}</ol>

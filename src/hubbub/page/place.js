@@ -1,6 +1,7 @@
 // Where in a log one reads: that stays where it is, at the end or at the first line in view, whatever comes above or below it.
 
 const NEAR = 80; // pixels from an end that count as being there
+const PRESS = 10000; // milliseconds that a press may take
 export const LINES = "li[data-seq]";
 
 const fromEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight;
@@ -30,6 +31,7 @@ export class Place {
     this.top = 0; // how far it was scrolled
     this.anchor = null; // the first line in view, and where it was
     this.offset = 0;
+    this.pressed = 0; // a timer
   }
 
   // After each drawing: scroll so that the same is in view as before, or what is asked for.
@@ -53,7 +55,18 @@ export class Place {
     else if (seq === this.room.divider) this.leaveEndFor(this.log.querySelector(".unread"), NEAR / 2);
   }
 
-  toEnd() { this.log.scrollTop = this.log.scrollHeight; }
+  toEnd() { if (!this.pressed) this.log.scrollTop = this.log.scrollHeight; }
+
+  // Nothing moves under a pointer that is down: a button would be away when the pointer is up.
+  press() { this.release(PRESS); }
+
+  release(wait = 0) {
+    clearTimeout(this.pressed);
+    this.pressed = setTimeout(() => {
+      this.pressed = 0;
+      if (this.log) this.resized();
+    }, wait);
+  }
 
   // Show a line that is above what is in view at the end.
   leaveEndFor(line, margin) {
