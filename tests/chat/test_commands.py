@@ -237,7 +237,7 @@ def test_a_room_that_wakes_after_the_log_was_read_is_counted() -> None:
 
 def test_join_is_told() -> None:
     joined = answer("/join ops")
-    assert joined == RoomEntered("ops", joined.seq, "", False)
+    assert joined == RoomEntered("ops", joined.seq, "", False, operator=True)
     assert answer("/join lobby") == Notice(("You are in lobby",))
     assert code(answer("/join a b")) == "room-invalid"
     refused = answer("/join Math Class")

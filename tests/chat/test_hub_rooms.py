@@ -245,7 +245,7 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     al.types("old", "/topic tea", "/leave", "/join ops")
     house.settle()
     joined, past = al.sees()[-2:]
-    assert isinstance(past, HistoryShown) and joined == RoomEntered("ops", joined.seq, "tea", False)
+    assert isinstance(past, HistoryShown) and joined == RoomEntered("ops", joined.seq, "tea", False, operator=True)
     assert [text_in(entry) for entry in past.entries] == ["old"]
     al.leave()
     house.settle()

@@ -115,6 +115,11 @@ def test_who_lists_the_room(pair: Pair) -> None:
     assert "elsewhere" in refusal
 
 
+def rules(room: str) -> bytes:
+    """Return the line that the person reads who has opened a room."""
+    return f"*** You are an operator of {room}. /help operators lists what you can do ***\n".encode()
+
+
 def test_time_is_the_servers(pair: Pair) -> None:
     alice, bob = pair
     alice.say("/time")
@@ -125,7 +130,7 @@ def test_time_is_the_servers(pair: Pair) -> None:
 def test_topic_is_set_shown_and_told_to_who_joins(pair: Pair) -> None:
     alice, bob = pair
     bob.say("/join garden")
-    bob.sees(b"*** You are in garden ***\n")
+    bob.sees(b"*** You are in garden ***\n" + rules("garden"))
     assert table(bob, "/topic") == ["*** There is no topic ***"]
     assert table(bob, "/topic  Roses & more ") == []
     assert table(bob, "/topic") == ["*** Topic: Roses & more ***"]
@@ -183,7 +188,7 @@ def test_history_search_and_since_show_what_was_said(serve: Serve) -> None:
 
 def test_what_is_said_elsewhere_has_the_room_in_front(pair: Pair) -> None:
     alice, bob = pair
-    assert table(alice, "/join ops") == ["*** You are in ops ***"]
+    assert table(alice, "/join ops") == ["*** You are in ops ***", rules("ops").decode().strip()]
     bob.sees_nothing()  # the lobby is not told of other rooms
     bob.say("in the lobby")
     alice.sees(b"[lobby] Bob: in the lobby\n")
@@ -235,7 +240,7 @@ def test_room_names_that_cannot_be(pair: Pair, room: str) -> None:
 
 def test_too_many_rooms(serve: Serve) -> None:
     alice = serve("--max-rooms", "2").join("Alice")
-    assert table(alice, "/join a") == ["*** You are in a ***"]
+    assert table(alice, "/join a") == ["*** You are in a ***", rules("a").decode().strip()]
     assert table(alice, "/join b") == ["You are in 2 rooms; /leave one first."]
 
 

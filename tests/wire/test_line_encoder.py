@@ -195,6 +195,11 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (past("a", "b"), "[09:15] Alice: a\n[09:15] Alice: b\n"),
     (RoomEntered("ops", 7, "tea", False), "*** You are in ops ***\n*** Topic: tea ***\n"),
     (RoomEntered("ops", 7, "", False), "*** You are in ops ***\n"),
+    (
+        RoomEntered("ops", 7, "tea", False, operator=True),
+        "*** You are in ops ***\n*** You are an operator of ops. /help operators lists what you can do ***\n"
+        "*** Topic: tea ***\n",
+    ),
     (RoomEntered("lobby", 7, "tea", True), "*** Topic: tea ***\n"),
     (RoomEntered("lobby", 7, "", True), ""),
     (

@@ -88,7 +88,8 @@ class OpenPoll(Struct, frozen=True):
 class RoomEntered(_Event, frozen=True):
     """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before.
 
-    `current` is the room in which the session speaks instead, if its user has joined with another session.
+    `current` is the room in which the session speaks instead, if its user has joined with another session. `operator`:
+    the user is an operator of the room, for example because it was new.
     """
 
     room: str
@@ -99,6 +100,7 @@ class RoomEntered(_Event, frozen=True):
     pins: Sequence[PinnedMessage] = ()  # the oldest first
     hands: Sequence[str] = ()  # the nicks of those who have raised a hand, the first one first
     polls: Sequence[OpenPoll] = ()  # the oldest first
+    operator: bool = False
 
 
 class ReactionsAdded(_Event, frozen=True):

@@ -539,6 +539,6 @@ class Rooms:
 
 def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
     current = "" if session.current == room.id else session.current_name
-    return RoomEntered(
-        room.name, seq, room.topic, first, current, room.pins, room.raised, ballots.listed(session, room)
-    )
+    listed = ballots.listed(session, room)
+    rules = room.state.is_operator(owner(session))
+    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised, listed, rules)

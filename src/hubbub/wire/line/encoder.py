@@ -304,6 +304,8 @@ def _joined(event: RoomEntered) -> str:
     if event.current:
         return notice(f"You are also in {event.room}. Type /join {event.room} to speak there")
     lines = [] if event.first else [notice(f"You are in {event.room}")]
+    if event.operator:
+        lines.append(notice(f"You are an operator of {event.room}. /help operators lists what you can do"))
     lines += [notice(f"Topic: {event.topic}")] if event.topic else []
     lines += [notice(f"{poll.nick} asks: {polls.ballot(poll)} (type /vote and a number)") for poll in event.polls]
     lines += [notice(f"Pinned: {pin.text}") for pin in event.pins[-PINS:]]
