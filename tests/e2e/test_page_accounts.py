@@ -147,7 +147,14 @@ def test_a_typed_password_is_neither_shown_nor_kept(server: Server, enter: Enter
     page.reload()
     expect(page.locator("#write")).to_be_enabled()
     expect(page.locator(".own").first).to_have_text("Your account")
-    for command in ("/login Ada", " /LOGIN Ada", "/password", "/tell NickServ IDENTIFY", "/ns set password"):
+    for command in (
+        "/login Ada",
+        " /LOGIN Ada",
+        "/password",
+        "/oper Ada",
+        "/tell NickServ IDENTIFY",
+        "/ns set password",
+    ):
         page.fill("#write", f"{command} {SECRET}")
         page.evaluate("dispatchEvent(new Event('pagehide'))")
         assert SECRET not in page.evaluate(KEPT) + page.content(), command

@@ -652,7 +652,7 @@ async def test_a_command_with_a_password_is_not_sent_as_a_message() -> None:
     async with irc_house() as house:
         ann, bo = await house.irc("Ann", join="#ops"), await house.irc("Bo", join="#ops")
         await ann.sync()
-        for text in ("/register secret", " /LOGIN Ann secret", "\t/password new-secret"):
+        for text in ("/register secret", " /LOGIN Ann secret", "\t/password new-secret", " /oper root secret"):
             (answer,) = await ann.ask(f"PRIVMSG #ops :{text}")
             assert "this is a command with a password" in answer.params[-1]
         await ann.ask("PRIVMSG #ops :see /login and /registered")

@@ -321,6 +321,14 @@ def test_up_and_down_bring_earlier_lines_and_the_draft() -> None:
     assert desk.editor.pending == "two"
 
 
+def test_no_key_brings_back_a_command_with_a_password() -> None:
+    desk = Desk()
+    desk.types(b"one\r/login Ann secret\r", UP)
+    assert desk.editor.pending == "one"
+    desk.types(b"\x15sec\x12")
+    assert desk.editor.pending == "sec"
+
+
 def test_search_finds_older_lines_with_the_draft() -> None:
     desk = Desk()
     desk.types(b"deploy one\rother\rdeploy two\rdeploy two\rdep")

@@ -7,7 +7,7 @@ const Dialogue = lazy(() => import("./own.js"), "Own");
 const WAIT = 40000; // milliseconds that the server may take to check a password
 const LOST = "There is no answer from the server. Try again.";
 // Commands with what nobody may see; those for NickServ belong to IRC, and are typed here by mistake.
-const SECRETS = /^\s*\/((?:un)?register|login|password|link|nickserv|ns|(msg|query|m|w|pm|tell|whisper)\s+nickserv)\b/i;
+const SECRETS = /^\s*\/((?:un)?register|login|password|oper|link|nickserv|ns|(msg|query|m|w|pm|tell|whisper)\s+nickserv)\b/i;
 
 export const isSecret = (text) => SECRETS.test(text);
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hubbub.text.secret_lines import holds_password
 from hubbub.wire.line.reader import LineSignal
 from hubbub.wire.terminal.completion import Vocabulary, complete
 from hubbub.wire.terminal.history import TypedHistory
@@ -163,9 +164,9 @@ class Editor:
         return None
 
     def _send(self, text: str) -> str:
-        """End the line, and keep it for Up unless it is the answer to a question."""
+        """End the line, and keep it for Up unless it is the answer to a question or has a password."""
         self._out.append(self._view.finish(self._drawing()))
-        if self._prompt == Prompt():
+        if self._prompt == Prompt() and not holds_password(text):
             self._history.add(text)
         self._prompt = Prompt()
         self._line.set("")

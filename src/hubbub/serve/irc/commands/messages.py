@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -20,6 +19,7 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.channels import find_room
 from hubbub.text import refusals
 from hubbub.text.cleaning import clean, clean_exactly, is_blank
+from hubbub.text.secret_lines import holds_password
 from hubbub.text.tags import REACT, UNREACT, of_client, of_name, reply_to, without
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
@@ -28,8 +28,6 @@ from hubbub.wire.irc.numerics import REFUSALS
 # The slash commands that are also messages with a `!` before them.
 COMMANDS_IN_CHANNELS = frozenset({"lock", "unlock", "invite", "codes", *(row.name for row in classroom.ROWS)})
 TARGETS = 4  # maximum number of targets of one message
-# Commands of other wires: a client sends one as a message if a space stands before it.
-_WITH_PASSWORD = re.compile(r"\s*/(?:(?:un)?register|login|password)\s+\S", re.IGNORECASE)
 
 
 def privmsg(client: IrcClient, params: list[str]) -> None:
@@ -67,7 +65,8 @@ def say(client: IrcClient, message: wire.Message) -> None:
         if not quiet:
             client.numeric(412)
         return
-    if "/" in text and _WITH_PASSWORD.match(text):
+    if "/" in text and holds_password(text):
+        # A client sends a command as a message if a space stands before it, or if it is one of other wires.
         raise refusals.PASSWORD_IN_MESSAGE()
     targets = list(dict.fromkeys(params[0].split(",")))
     tags = client_tags(message) if message.tags else ""
