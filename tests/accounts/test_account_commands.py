@@ -22,6 +22,7 @@ from hubbub.model.account import Account
 from hubbub.model.entries import Kind
 from hubbub.startup.accounts import opened_accounts
 from hubbub.startup.cloaks import stored_secret
+from hubbub.storage.memory_key_value import MemoryKeyValue
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.tools.accounts import ask
 from records import draft_of
@@ -146,6 +147,21 @@ async def test_the_accounts_of_an_ephemeral_server_cannot_be_reached(tmp_path: P
     file.write_text("ephemeral = true\n")
     output = await beside(tmp_path, "account", "list", "--config", str(file), code=2)
     assert "ephemeral server" in output
+
+
+async def test_an_operator_is_warned_that_people_of_the_house_can_be_forestalled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store: Any = MemoryKeyValue(asyncio.get_running_loop().call_soon)
+    for settings, warned in (
+        (Settings(auth_header="Remote-User"), True),
+        (Settings(auth_command="check", register="invite"), True),
+        (Settings(auth_socket="/run/check", register="closed"), False),
+        (Settings(), False),
+    ):
+        caplog.clear()
+        await opened_accounts(settings, store, b"")
+        assert ("use --register closed" in caplog.text) is warned
 
 
 async def test_the_settings_of_the_house_are_checked(tmp_path: Path) -> None:

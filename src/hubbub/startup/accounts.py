@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from hubbub.accounts.workers import Workers
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.storage.key_value import KeyValueStore
+
+log = logging.getLogger("hubbub")
 
 HASHES_WAITING = 64  # passwords that wait to be hashed; the next one is refused
 
@@ -43,6 +46,11 @@ async def opened_accounts(settings: Settings, store: KeyValueStore, secret: byte
     )
     accounts = AccountRegistry(store, secret, workers, rules, time.time, time.monotonic)
     accounts.house = _house(settings, loop)
+    if settings.register != "closed" and (accounts.house or settings.auth_header):
+        log.warning(
+            "Anybody can register the name of a person of the house before that person comes, and would share the "
+            "account with them: use --register closed"
+        )
     for part in (accounts.vault.directory, accounts.vault.tokens, accounts.vault.cookies):
         part.later = loop.call_later
     await read_all(accounts.load)

@@ -51,7 +51,13 @@ class MessagesOf(Output):
 
 
 # Whoever may change the files may register anybody, and is slowed by nothing.
-OPERATOR: dict[str, Any] = {"register": "open", "no_limits": True, "auth_command": "", "auth_socket": ""}
+OPERATOR: dict[str, Any] = {
+    "register": "open",
+    "no_limits": True,
+    "auth_command": "",
+    "auth_socket": "",
+    "auth_header": "",
+}
 
 
 async def ask(method: Callable[..., None], *values: object, **named: object) -> Any:
