@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from msgspec import structs
+
 from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
 from hubbub.model.events import Event, Goodbye
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import table
+from hubbub.serve.irc.commands.history import Multiline
 from hubbub.serve.irc.events import EVENTS
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.replies import STEPS
@@ -15,11 +19,15 @@ from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.sockets.framed_connection import FramedConnection
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import form_of
+from hubbub.wire.reader_state import State, give, taken
 
 log = logging.getLogger("hubbub")
 
 PING_AFTER = 120.0  # seconds of silence after which the server sends a PING
 PONG_WITHIN = 60.0  # seconds that the client then has to send anything
+_MOVED = (  # the fields of a registered client that are plain data
+    "username", "real", "version", "is_behind_gateway", "confirmation", "monitored", "reason", "_refs", "_pinged"
+)  # fmt: skip
 
 
 class IrcProtocol(IrcClient):
@@ -45,6 +53,12 @@ class IrcProtocol(IrcClient):
     def begin(self, connection: Connection | FramedConnection) -> None:
         """Connect a session to the hub. The server sends nothing before the client does."""
         self.connection = connection
+        if self.registered:  # it goes on with the session of another client
+            self.session.client, self.session.sink = self, connection
+            self.network.clients.add(self)
+            for nick in self.monitored.values():
+                self.network.watch(nick, self)
+            return
         self.network.unregistered.add(self)
         self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
         self.session.client_steps = STEPS
@@ -141,6 +155,39 @@ class IrcProtocol(IrcClient):
             self._pinged = True
             self.emit(wire.line("", "PING", self.network.name))
         return left
+
+    # --- handing the peer over ------------------------------------------------------------------------------------
+
+    def state(self) -> State | None:
+        """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
+
+        It can be moved when it is registered, and no command, login or labelled answer is under way.
+        """
+        if not self.registered or self.session.closed or self.session.pending or self.is_answering or self.exchange:
+            return None
+        return {
+            "fields": taken(self, _MOVED),
+            "caps": sorted(self.caps),
+            "shown_modes": sorted(self.shown_modes),
+            "registering": list(self.registering or ()),
+            "markers": dict(self.markers.of("")),
+            "subscribed": list(self.metadata.subscribed),
+            "batch": self.batch and structs.asdict(self.batch),
+            "reader": self._reader.state(),
+        }
+
+    def restore(self, state: State, session: Session) -> None:
+        """Go on, in a new client, with the state and the session of another one, before `begin` on its connection."""
+        give(self, state["fields"])
+        self.session, self.registered = session, True
+        self.caps, self.shown_modes = frozenset(state["caps"]), frozenset(state["shown_modes"])
+        if state["registering"]:
+            name, password = state["registering"]
+            self.registering = name, password
+        self.markers.merge("", state["markers"])
+        self.metadata.subscribed = dict.fromkeys(state["subscribed"])
+        self.batch = state["batch"] and Multiline(**state["batch"])
+        self._reader.restore(state["reader"])
 
     # --- the hub's calls ------------------------------------------------------------------------------------------
 

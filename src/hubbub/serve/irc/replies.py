@@ -139,6 +139,11 @@ class IrcReplies:
             lines, self._after = self._after, []
             self.emit(*lines)
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether a command, or the labelled answer to one, is not finished."""
+        return bool(self.continuation or self.label or self._held or self._after or self._collected is not None)
+
     # --- the replies ----------------------------------------------------------------------------------------------
 
     @property

@@ -24,6 +24,7 @@ from hubbub.wire.line.encoder import PROMPT, RAW, TELNET
 from hubbub.wire.line.incoming import Incoming
 from hubbub.wire.line.reader import LineReader, LineSignal
 from hubbub.wire.line.telnet import Telnet
+from hubbub.wire.reader_state import State
 
 log = logging.getLogger("hubbub")
 
@@ -53,9 +54,8 @@ class LineClient:
     prompt = PROMPT  # for a name
     __slots__ = (
         "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_password",
-        "_prompted",
-        "_reader", "_refusals", "_refused", "_refused_at", "_screen", "_session", "_settings", "_warned", "next_item",
-        "resume_input",
+        "_prompted", "_reader", "_refusals", "_refused", "_refused_at", "_saved", "_screen", "_session", "_settings",
+        "_warned", "next_item", "resume_input",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, settings: Settings, opened: float, prompted: bool = False) -> None:
@@ -77,6 +77,7 @@ class LineClient:
         self._early: list[str] = []  # lines sent before the refusal could be read
         self.next_item: Callable[[], str | LineSignal | None]
         self._password: SecretPrompt | None = None  # while the peer is asked for a password
+        self._saved: State | None = None  # the state of the reader with which it begins
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -90,10 +91,14 @@ class LineClient:
         """Connect a session to the hub; `kind` stands in its public host for the kind of client."""
         self._connection = connection
         self.resume_input = connection.resume_input
-        host = f"~{kind}@{connection.cloak}.{kind}"
-        self._session = self._hub.connect(self, connection, RAW, host, connection.origin)
-        self._session.secure = connection.encrypted
         reader = LineReader(self._settings.line_limit)
+        if self._saved is None:
+            host = f"~{kind}@{connection.cloak}.{kind}"
+            self._session = self._hub.connect(self, connection, RAW, host, connection.origin)
+            self._session.secure = connection.encrypted
+        else:  # it goes on with the session of another client
+            self._session.client, self._session.sink = self, connection
+            reader.restore(self._saved)
         self._screen = PeerScreen(self._hub, self._session, connection, reader, self._settings.line_limit)
         self._use_reader()
 
@@ -234,6 +239,27 @@ class LineClient:
             self._warned = True
             self._hub.reply(self._session, Notice((f"Say something within {left:.0f} s, or you will be disconnected",)))
         return left
+
+    # --- handing the peer over ------------------------------------------------------------------------------
+
+    def state(self) -> State | None:
+        """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
+
+        It can be moved when its user is in the chat, no command is under way, and the terminal shows its own input.
+        """
+        reader = self._reader
+        asks = self._asking or self._refused or self._early or self._password
+        if asks or not self._session.user or self._session.closed or self._session.pending:
+            return None
+        if not isinstance(reader, LineReader):
+            return None
+        return {"incoming": self._incoming.state(), "reader": reader.state(), "warned": self._warned}
+
+    def restore(self, state: State, session: Session) -> None:
+        """Go on, in a new client, with the state and the session of another one, before `begin` on its connection."""
+        self._session, self._saved, self._prompted = session, state["reader"], True
+        self._incoming.restore(state["incoming"])
+        self._warned = state["warned"]
 
     # --- the hub's calls ------------------------------------------------------------------------------------
 

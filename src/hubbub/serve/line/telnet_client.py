@@ -19,6 +19,8 @@ class TelnetClient(LineClient):
     def begin(self, connection: Connection) -> None:
         """Connect a session to the hub, offer to show keys, and ask for a name."""
         self.connect(connection, "nc")
+        if self._saved is not None:
+            return
         telnet = self._reader.telnet = Telnet()
         telnet.offer_keys()
         self._hub.set_encoder(self._session, TELNET)

@@ -90,6 +90,9 @@ class SshLineClient(LineClient):
         self._channel.set_status(REFUSED)
         super()._end(sentence)
 
+    def state(self) -> None:
+        """Return None: the keys of an ssh connection are known to the library alone, so it cannot be moved."""
+
     def resized(self) -> None:
         """Do nothing: there is no window."""
 

@@ -11,12 +11,14 @@ from typing import Any
 from websockets.frames import CloseCode, Opcode
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.sockets.framed_connection import FramedConnection
 from hubbub.wire.irc.lines import MAX_LINE, MAX_TAGS
+from hubbub.wire.reader_state import State
 from hubbub.wire.web.websocket import FrameReader, FrameSignal, close_frame, line_frames
 
 # The messages that the server sends, by subprotocol. A client may send either kind with both.
@@ -90,6 +92,17 @@ class IrcWebSocketClient(IrcProtocol):
         """Send an ERROR that the server is stopping, and close with code 1001 (going away)."""
         self._code = CloseCode.GOING_AWAY
         super().shut_down()
+
+    def state(self) -> State | None:
+        """Return the same as for an IRC client on a socket, with the state of the frames."""
+        known = super().state()
+        return known and {**known, "frames": self._frames.state(), "opcode": self._opcode.value}
+
+    def restore(self, state: State, session: Session) -> None:
+        """Go on, in a new client, with the state and the session of another one, before `begin` on its connection."""
+        super().restore(state, session)
+        self._frames.restore(state["frames"])
+        self._opcode = Opcode(state["opcode"])
 
     def _answer_ping(self) -> None:
         if pong := self._frames.take_pong():

@@ -33,6 +33,7 @@ from hubbub.serve.web import requests
 from hubbub.serve.web.credentials import Visitor
 from hubbub.text import refusals
 from hubbub.text.names import LOBBY
+from hubbub.wire.reader_state import State
 from hubbub.wire.web import frames, websocket
 from hubbub.wire.web import requests as wire
 from hubbub.wire.web.websocket import FrameReader, FrameSignal, close_frame
@@ -86,6 +87,10 @@ class WebSocketClient:
     def begin(self, connection: Connection) -> None:
         """Connect a session to the hub. The server sends nothing before the client's hello."""
         self._connection = connection
+        if self._welcomed:  # it goes on with the session of another client
+            self._session.client, self._session.sink = self, connection
+            self._tokens[self._token] = self
+            return
         host = f"~web@{connection.cloak}.web"
         self._session = self._hub.connect(self, connection, frames.FORM, host, connection.origin)
         self._session.client_steps = _STEPS
@@ -191,6 +196,22 @@ class WebSocketClient:
         if left <= 0:
             self._end(CloseCode.INTERNAL_ERROR, "No answer to a ping.")
         return left
+
+    # --- handing the peer over ------------------------------------------------------------------------------
+
+    def state(self) -> State | None:
+        """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
+
+        It can be moved when its user is in the chat and no request is being answered.
+        """
+        if not self._welcomed or self._replaced or self._session.pending or self._asked or self._label:
+            return None
+        return {"token": self._token, "reader": self._reader.state()}
+
+    def restore(self, state: State, session: Session) -> None:
+        """Go on, in a new client, with the state and the session of another one, before `begin` on its connection."""
+        self._session, self._token, self._welcomed = session, state["token"], True
+        self._reader.restore(state["reader"])
 
     # --- the hub's calls ------------------------------------------------------------------------------------
 
