@@ -128,6 +128,15 @@ def test_polls_in_words() -> None:
     assert polls.result(entry(TEA), TEA) == "tea? yes 0, no 0"
 
 
+def test_poll_is_asked_with_its_votes_and_the_way_to_vote_while_it_is_open() -> None:
+    poll = entry(TEA, tags="+a=b")
+    assert polls.asked(poll, TEA, "type /vote") == "tea? 1) yes 2) no (type /vote)"
+    closed = after(poll, PollClosed("x.1"))
+    assert polls.asked(closed, TEA, "type /vote") == "tea? 1) yes 2) no [yes 0, no 0]"
+    poll = after(poll, Voted("x.1", 1, "abcdefghij"))
+    assert polls.asked(poll, TEA, "type /vote") == "tea? 1) yes 2) no [yes 1, no 0] (type /vote)"
+
+
 def test_votes_of_guests_who_can_vote_again_are_told() -> None:
     owners = [Voted("x.1", 1, "abcdefghij"), Voted("x.1", 2, "bbcdefghij")]
     poll = after(entry(TEA), *owners)

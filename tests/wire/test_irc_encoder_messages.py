@@ -74,6 +74,8 @@ def test_pin_is_a_notice_and_a_turn_a_mode() -> None:
     assert lines(PLAIN, entry(TurnGiven("Bo!~nc@bo.nc"))) == [f"{ANN} MODE #ops +v Bo"]
     poll = "Ann asks: tea? 1) yes 2) no (type !vote and a number)"
     assert lines(PLAIN, entry(Polled("tea?", ("yes", "no")))) == [f"NOTICE #ops :{poll}"]
+    old = structs.replace(entry(Polled("tea?", ("yes", "no"))), tags="votes=abcdefghij.;closed")
+    assert lines(PLAIN, old) == ["NOTICE #ops :Ann asks: tea? 1) yes 2) no [yes 1, no 0]"]
     assert lines(PLAIN, entry(Voted("x.1", 1, "abcdefghij"))) == []
     assert lines(PLAIN, entry(PollClosed("x.1"))) == ["NOTICE #ops :Ann ends a poll"]
     ended = structs.replace(entry(PollClosed("x.1")), quote=Quote("Ann", "tea? yes 1, no 0"))

@@ -90,6 +90,13 @@ def ballot(body: Polled | OpenPoll) -> str:
     )
 
 
+def asked(entry: Entry, body: Polled, voting: str) -> str:
+    """Return a poll with its votes, if there are any, and with `voting`, the way to vote, as long as it is open."""
+    closed = is_closed(entry)
+    votes = f" [{score(entry, body)}]" if closed or any(counts(entry, body)) else ""
+    return f"{ballot(body)}{votes}{'' if closed else f' ({voting})'}"
+
+
 def result(entry: Entry, body: Polled) -> str:
     """Return a poll with the number of votes for each answer."""
     return f"{question(body.question)} {score(entry, body)}"

@@ -360,7 +360,7 @@ _OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
     HandMoved: lambda form, entry, body: _voice(entry, "-v", body.who) if body.step == "spoken" else b"",
     Braked: lambda form, entry, body: line("", "NOTICE", channel(entry.room), rest(body.seconds)),
     Polled: lambda form, entry, body: line(
-        "", "NOTICE", channel(entry.room), f"{entry.nick} asks: {polls.ballot(body)} ({VOTING})"
+        "", "NOTICE", channel(entry.room), f"{entry.nick} asks: {polls.asked(entry, body, VOTING)}"
     ),
     Voted: lambda form, entry, body: b"",
     PollClosed: lambda form, entry, body: line(

@@ -131,8 +131,7 @@ def _nothing(entry: Entry, body: Body) -> str:
 
 
 def _polled(entry: Entry, body: Polled) -> str:
-    votes = f" [{polls.score(entry, body)}]" if entry.tags else ""
-    return f"*** {entry.nick} asks: {polls.ballot(body)}{votes} (type /vote and a number) ***"
+    return f"*** {entry.nick} asks: {polls.asked(entry, body, 'type /vote and a number')} ***"
 
 
 def _result(entry: Entry) -> str:
