@@ -298,3 +298,35 @@ def test_mentions_that_came_while_the_page_was_closed_are_counted_until_they_are
     page.keyboard.press("Enter")
     expect(page.locator("li.said").last).to_contain_text("neither")
     expect(page).not_to_have_title(re.compile(r"\("))
+
+
+def test_logout_in_one_tab_leaves_nothing_in_another(server: Server, enter: Enter) -> None:
+    page = enter(server, "Ada")
+    register(page)
+    page.keyboard.press("Escape")
+    second = page.context.new_page()
+    second.goto(page.url)
+    say(second, "a secret")
+    expect(said(second)).to_have_count(1)
+    expect(said(page)).to_have_count(1)
+    own(page)
+    page.get_by_role("button", name="Log out here").click()
+    expect(page.locator("#name")).to_be_visible()
+    expect(second.locator("#name")).to_be_visible()
+    second.wait_for_function("() => !sessionStorage.length")
+    second.wait_for_function(
+        """() => new Promise(done => {
+            indexedDB.open("hubbub /").onsuccess = ({ target }) => {
+                const request = target.result.transaction("kept").objectStore("kept").count();
+                request.onsuccess = () => { target.result.close(); done(request.result === 0); };
+            };
+        })"""
+    )
+
+
+def test_logout_that_does_not_reach_the_server_is_told(server: Server, enter: Enter) -> None:
+    page = enter(server, "Ada")
+    register(page)
+    page.route("**/api/logout", lambda route: route.abort())
+    page.get_by_role("button", name="Log out here").click()
+    expect(page.get_by_role("alert")).to_contain_text("You are still logged in here")

@@ -131,6 +131,13 @@ def test_address_names_a_room(server: Server, door: Enter) -> None:
     assert rooms(page) == ["lobby", "class-8b", "ops"]
 
 
+def test_link_to_a_room_is_followed_at_the_door(server: Server, door: Enter) -> None:
+    page = door(server)
+    page.evaluate("location.hash = '#ops'")
+    go_in(page, "Ada")
+    expect(page.locator("h1")).to_have_text("ops")
+
+
 # --- in a second tab ------------------------------------------------------------------------------------------
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from browser import Enter, said, say
+from browser import Enter, go_in, said, say
 from playwright.sync_api import Page, expect
 from test_page import AXE, check_rules
 from test_page_accounts import register
 
-from scene import Server
+from scene import Server, wait_until
 
 # Resolves once the browser has stored all texts, or none of them.
 KEPT = """async ([texts, wanted]) => {
@@ -87,3 +87,80 @@ def test_nothing_is_kept_after_a_logout(serve: Callable[..., Server], enter: Ent
     page.reload()
     expect(page.locator("#name")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_text(re.compile("^$"))
+
+
+def test_two_tabs_that_begin_at_once_without_the_server_send_what_waits_once(
+    serve: Callable[..., Server], enter: Enter
+) -> None:
+    server = serve("--no-limits", sniffs=True)
+    page = enter(server, service_workers="allow")
+    page.on("dialog", lambda dialog: dialog.accept())  # about what waits to be sent
+    say(page, "a first one")
+    expect(said(page)).to_have_count(1)
+    wait_until_kept(page, "a first one")
+    port = server.port
+    server.kill()
+    say(page, "typed meanwhile")
+    wait_until_kept(page, "typed meanwhile")
+    page.context.add_init_script("delete globalThis.BroadcastChannel")  # none of them hears the other one in time
+    tabs = [page.context.new_page() for _ in range(2)]
+    page.close()
+    for tab in tabs:
+        tab.goto(f"http://127.0.0.1:{port}/")
+    wait_until(lambda: any(tab.locator(".waiting").is_visible() for tab in tabs))
+    first, second = sorted(tabs, key=lambda tab: tab.locator(".waiting").is_visible(), reverse=True)
+    expect(first.locator(".waiting")).to_contain_text("typed meanwhile")
+    expect(second.locator("#name")).to_be_visible()
+    server = serve("--no-limits", sniffs=True, port=port)
+    expect(first.locator(".waiting")).to_have_count(0)
+    expect(said(first).last).to_contain_text("typed meanwhile")
+    assert server.join("Cy").barrier().count(b"Ada: typed meanwhile\n") == 1
+
+
+def test_what_waits_is_stored_though_there_is_no_space_for_messages(serve: Callable[..., Server], enter: Enter) -> None:
+    server = serve("--no-limits", sniffs=True)
+    full = """const put = IDBObjectStore.prototype.put;
+        IDBObjectStore.prototype.put = function (value, key) {
+            const request = put.call(this, value, key);
+            if (key.startsWith("room ")) this.transaction.abort(); // as when the quota is used up
+            return request;
+        };"""
+    page = enter(server, service_workers="allow", prepare=lambda page: page.add_init_script(full))
+    page.on("dialog", lambda dialog: dialog.accept())
+    say(page, "a first one")
+    expect(said(page)).to_have_count(1)
+    page.fill("#write", "a draft")
+    wait_until_kept(page, "a draft")
+    page.evaluate(KEPT, [["a first one"], False])
+
+
+def test_page_works_and_opens_without_the_server_where_nothing_may_be_stored(
+    serve: Callable[..., Server], enter: Enter
+) -> None:
+    server = serve("--no-limits", sniffs=True)
+    forbidden = """const forbid = () => { throw new DOMException("", "SecurityError"); };
+        IDBFactory.prototype.open = forbid;
+        for (const name of ["getItem", "setItem", "removeItem"]) Storage.prototype[name] = forbid;"""
+    page = enter(server, service_workers="allow", prepare=lambda page: page.add_init_script(forbidden))
+    say(page, "a first one")
+    expect(said(page)).to_have_count(1)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    server.kill()
+    page.reload()
+    expect(page.locator("#name")).to_be_visible()
+
+
+def test_new_certificate_is_looked_at_where_the_page_is_not_kept(serve: Callable[..., Server], door: Enter) -> None:
+    server = serve("--no-limits", "--tls", "self-signed", sniffs=True)
+    # A browser keeps no page that comes with a certificate that it does not trust.
+    kept = "Object.defineProperty(Navigator.prototype, 'serviceWorker', { value: { controller: {} } })"
+    page = door(server, ignore_https_errors=True, prepare=lambda page: page.add_init_script(kept))
+    page.goto(f"https://127.0.0.1:{server.port}/")
+    go_in(page, "Ada")
+    with page.expect_response(re.compile("/page/refusal.js$")):
+        say(page, "a first one")
+    expect(said(page)).to_have_count(1)
+    server.kill()
+    expect(page.locator(".banner")).to_contain_text(
+        f"If it has a new certificate, open https://127.0.0.1:{server.port}/api/v1/rooms"
+    )

@@ -4,6 +4,7 @@ import { html, useState } from "./vendor/htm-preact.js";
 
 const Dialogue = lazy(() => import("./own.js"), "Own");
 
+const KEY = `hubbub logout ${new URL("..", import.meta.url).pathname}`; // several servers may share a host
 const WAIT = 40000; // milliseconds that the server may take to check a password
 const LOST = "There is no answer from the server. Try again.";
 // Commands with what nobody may see; those for NickServ belong to IRC, and are typed here by mistake.
@@ -18,6 +19,8 @@ export class Account {
     this.registration = "closed"; // who may register: open, invite or closed
     this.guests = "yes";
     this.busy = false; // a login is under way: the chat may know of it before the browser has its cookie
+    this.tabs = globalThis.BroadcastChannel && new BroadcastChannel(KEY); // of this browser, which has one cookie
+    if (this.tabs) this.tabs.onmessage = () => this.loggedOut();
   }
 
   async ask(path, body) {
@@ -71,7 +74,16 @@ export class Account {
 
   async logOut() {
     this.chat.leave();
-    this.take(await this.ask("logout", {}));
+    const { failed } = this.take(await this.ask("logout", {}));
+    if (failed) this.chat.refuseLogin("You are still logged in here, because the server does not answer. Come in again later to log out.");
+    else this.tabs?.postMessage("");
+  }
+
+  // Another tab has logged out: nothing of the account is left in this one either.
+  loggedOut() {
+    if (!this.name) return;
+    this.chat.leave();
+    this.load();
   }
 
   // Close the account for ever.

@@ -10,7 +10,14 @@ const result = (request) => new Promise((done, fail) => {
   request.onerror = () => fail(request.error);
 });
 
-function database() {
+// A promise of whether this tab may go on with what is kept: two tabs that begin at once would both send what waits to be sent.
+const claimed = () => new Promise((done) => {
+  if (!navigator.locks) return done(true);
+  const held = new Promise(() => {}); // as long as the tab is there
+  navigator.locks.request(NAME, { ifAvailable: true }, (lock) => { done(Boolean(lock)); return lock && held; }).catch(() => done(true));
+});
+
+async function database() {
   const opening = indexedDB.open(NAME, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore("kept");
   return result(opening);
@@ -22,7 +29,7 @@ export class Shelf {
     this.known = new Map(); // by address, the entries that are stored
     this.timer = 0;
     this.open = database();
-    this.open.catch(() => {}); // a browser may forbid it
+    this.open.catch(() => {}); // a browser may forbid it, as in a private window
     document.addEventListener("visibilitychange", () => { if (document.hidden) this.save(); });
     navigator.serviceWorker?.register(new URL("../worker.js", import.meta.url)).catch(() => {});
     store.shelved = true;
@@ -46,9 +53,11 @@ export class Shelf {
     const { chat } = this;
     if (!chat.saved || !chat.tag) return;
     try {
-      const table = await this.table("readwrite"), state = this.state;
+      // By itself, so that what was sent since is not sent again if there is no space for the entries.
+      await result((await this.table("readwrite")).put(this.state, "state"));
+      const table = await this.table("readwrite");
+      if (!chat.saved) return; // the reader has left meanwhile
       const talks = chat.account.name ? chat.talks.values().filter(({ stored }) => stored) : [], rooms = [...chat.rooms.values(), ...talks];
-      table.put(state, "state");
       const addresses = new Set(rooms.map(({ address }) => address));
       for (const { address, entries, live, user = "" } of rooms) {
         if (!live || !entries.length || this.known.get(address) === entries) continue;
@@ -56,7 +65,7 @@ export class Shelf {
         table.put({ user, entries: entries.slice(-KEPT) }, `room ${address}`);
       }
       for (const key of await result(table.getAllKeys())) if (key !== "state" && !addresses.has(key.slice(5))) table.delete(key);
-    } catch { /* forbidden, or full */ }
+    } catch { this.known.clear(); /* forbidden, or full: tried again with the next change */ }
   }
 
   // The state of the chat when it was last here; undefined if nothing is kept.
@@ -64,10 +73,10 @@ export class Shelf {
     try { return await result((await this.table("readonly")).get("state")); } catch { return undefined; }
   }
 
-  // The same as a tab has it.
+  // The same as a tab has it; null if there is none, or another tab goes on with it.
   async restored() {
     const state = await this.last();
-    if (!state) return null;
+    if (!state || !(await claimed())) return null;
     const { account, ...tab } = state;
     return tab;
   }
