@@ -66,3 +66,8 @@ def test_sentence_is_complete(name: str) -> None:
 def test_refusal_has_code_sentence_and_offer() -> None:
     refused = refusals.NAME_TAKEN("Ann2", name="Ann")
     assert (refused.code, refused.text, refused.offer) == ("name-taken", "The name Ann is taken.", "Ann2")
+
+
+def test_a_refusal_that_was_told_as_an_event_is_raised_again_as_it_was() -> None:
+    refusal = refusals.told("name-taken", "Somebody has that name.", "Ann2")
+    assert (refusal.code, refusal.text, refusal.offer) == ("name-taken", "Somebody has that name.", "Ann2")

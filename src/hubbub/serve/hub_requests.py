@@ -82,7 +82,7 @@ class Visit(NamedTuple):
             return None
         outcome = await self.waiting.known()
         if isinstance(outcome, Refusal):
-            raise Refused(outcome.code, outcome.text)
+            raise refusals.told(outcome.code, outcome.text, outcome.offer)
         return outcome.entry
 
 

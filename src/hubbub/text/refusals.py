@@ -28,6 +28,11 @@ class Wording(Struct, frozen=True):
         return Refused(self.code, self.sentence.format(**fields), offer)
 
 
+def told(code: str, text: str, offer: str = "") -> Refused:
+    """Return the refusal that an event has told to a session."""
+    return Refused(code, text, offer)
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
 
 _CHARACTERS = "Use letters, digits and - _ . (up to {limit}), like {like}."
