@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ async def test_accounts_are_changed_without_a_server_too(tmp_path: Path) -> None
     assert not os.listdir(tmp_path)
     await Running(tmp_path).stop(60)
     await beside(tmp_path, "account", "add", "--no-password", "--days", "1", "ci")
+    assert re.search(r"^ci +\d{4}-\d\d-\d\d open until \d{4}-\d\d-\d\d$", await beside(tmp_path, "account", "list"))
     assert not json.loads(await beside(tmp_path, "account", "list", "--json"))["has_password"]
     assert await beside(tmp_path, "account", "delete", "ci") == "ci is deleted."
     assert "registered" in await beside(tmp_path, "account", "add", "ci", typed="correct horse\n", code=2)

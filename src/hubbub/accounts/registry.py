@@ -394,7 +394,7 @@ class AccountRegistry(LoginGate):
         """
         keys = () if old.password else old.ssh_keys
         grants = [one.grant.created for one in (*self.tokens(old), *self.cookies(old))]
-        # The clocks of nodes differ: what a node has made or changed whose clock is ahead is void as well.
+        # The clocks of nodes differ: grants and changes of a node whose clock is ahead are void as well.
         newest = max([old.valid_from, *grants, *self.vault.codes.times(old.id)])
         valid_from = max(self._clock(), math.nextafter(newest, math.inf))
         return structs.replace(old, valid_from=valid_from, certificates=(), ssh_keys=keys)

@@ -100,7 +100,9 @@ def list_accounts(file: str | None, as_json: bool, **flags: Any) -> None:
         if as_json:
             click.echo(json.dumps(facts(one)))
         else:
-            click.echo(f"{one.name:32} {_day(one.created)} {_state(one)}{' operator' if one.operator else ''}".rstrip())
+            until = f" until {_day(one.expires)}" if one.expires else ""
+            operator = " operator" if one.operator else ""
+            click.echo(f"{one.name:32} {_day(one.created)} {_state(one)}{until}{operator}")
 
 
 @account.command(cls=Command, epilog="hubbub account add Ann\npass show chat/ann | hubbub account add Ann --operator")

@@ -55,5 +55,5 @@ class SshParts(NamedTuple):
 
     @property
     def settings(self) -> Settings:
-        """The settings in force."""
+        """The settings with which the server has started."""
         return self.shared.settings

@@ -370,11 +370,11 @@ class Api:
         return self._poll(call, await self._polls.vote(self._member(call), room, query.id, await self._text(call)))
 
     async def end(self, call: Call, query: wire.EndQuery, room: str) -> web.Response:
-        """End a poll."""
+        """End a poll of the caller, or any poll of a room of which the caller is an operator."""
         return self._poll(call, await self._polls.end(self._member(call), room, query.id))
 
     def _member(self, call: Call) -> Requester:
-        """Return who asks for what only people in a room do. Raises Refused without a token."""
+        """Return the caller of an act for which a person needs to be in the room. Raises Refused without a token."""
         if call.bearer is None:
             raise refusals.NOT_LOGGED_IN()
         return self._requester(call)

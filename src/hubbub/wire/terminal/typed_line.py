@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from hubbub.wire.terminal.width import clusters
 
-# What is before the end of the first word: of letters and digits, or of everything but spaces. A line may have 16,000
+# Everything up to the end of the first word: of letters and digits, or of all signs but spaces. A line may have 16,000
 # characters, so no loop of Python looks at each of them.
 _WORD = re.compile(r"[\W_]*[^\W_]*")
 _FIELD = re.compile(r"\s*\S*")

@@ -216,7 +216,7 @@ class PollInfo(Struct):
 
     @property
     def line(self) -> str:
-        """The poll in words."""
+        """The poll in one line of text: its author, its answers with their votes, and whether it is open."""
         state = " (has ended)" if self.closed else " (is open)"
         counted = tally(self.answers, self.votes) + doubt(self.guests)
         return f"{self.nick} asks: {question(self.question)} {counted}{state}"
