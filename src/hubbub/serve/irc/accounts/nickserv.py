@@ -148,7 +148,7 @@ def _info(client: IrcClient, words: list[str]) -> None:
     account = client.hub.nicks.accounts.find(words[0] if words else client.nick)
     if account is None:
         raise refusals.NAME_UNREGISTERED(name=clean((words[0] if words else client.nick)[:SHOWN]))
-    lines = [f"{account.name} is registered since {human(account.created)}."]
+    lines = [f"{account.name} was registered on {human(account.created)}."]
     if client.user and client.user.account and client.user.account.id == account.id:
         lines.append(f"STAY is {_switch(account.stays)}, HISTORY is {_switch(account.history)}.")
     _tell(client, *lines, "End of INFO.")
