@@ -20,6 +20,7 @@ from hubbub.model.queries import AllRooms, Query
 from hubbub.model.viewer import Viewer
 from hubbub.serve.sockets.socket_writer import SocketWriter
 from hubbub.text import refusals
+from hubbub.text.refusals import told
 
 ANSWER = 30.0  # seconds that the log may take to answer
 OUTCOME = 15.0  # seconds after which the outcome of an act is reported as unknown
@@ -82,7 +83,7 @@ class Visit(NamedTuple):
             return None
         outcome = await self.waiting.known()
         if isinstance(outcome, Refusal):
-            raise refusals.told(outcome.code, outcome.text, outcome.offer)
+            raise told(outcome.code, outcome.text, outcome.offer)
         return outcome.entry
 
 
