@@ -1,48 +1,40 @@
-"""The loaded rooms and their members: sessions join, watch and leave rooms, and each speaks in its current room."""
+"""The members of rooms: sessions join, watch and leave rooms with their users."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from hubbub.chat.classroom import ballots
 from hubbub.chat.classroom.join_codes import INVITED, JoinCodes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.loaded_room import CommittedBatch
-from hubbub.chat.rooms.missed import tell_missed
 from hubbub.chat.rooms.replay import replay
-from hubbub.chat.rooms.room_loader import RoomLoader
+from hubbub.chat.rooms.showing import ShownRooms, entered
 from hubbub.chat.rooms.watching import Watching
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed, Said
-from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
+from hubbub.model.events import Notice, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.room_ids import RoomRef
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
-from hubbub.text.cleaning import beginning, clean
+from hubbub.text.cleaning import clean
 from hubbub.text.codes import read_code
 from hubbub.text.names import LOBBY, key_of
 
 
-class Rooms:
+class Rooms(ShownRooms):
     """The rooms, with the operations that change their members."""
 
     def __init__(self, core: Core, remote: RemoteUsers) -> None:
-        self._core = core
+        super().__init__(core, remote)
         self._remote = remote
-        # Set by Effects: delivers the entries that were committed while a room was loaded.
-        self.advance: Callable[[Room, Sequence[Entry]], None]
         self.codes = JoinCodes(core)
         self._limits = core.limits
-        self._delivery = core.delivery
-        self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote)
-        self.loaded = self._waking.loaded
-        self._visits: dict[Session, set[str]] = {}  # ids of rooms that stay loaded for a session, member or not
         self.watching = Watching(core, self.detach)
 
     # --- operations of a session ------------------------------------------------------------------------------
@@ -113,80 +105,6 @@ class Rooms:
         self.check_not_coming(room)
         self.load(session, room, partial(self.watching.begin, session, after))
 
-    def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
-        """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
-
-        The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `then` is
-        not called if the session leaves before that.
-        """
-        visited = self._visits[session] = set()
-        left = len(names)
-
-        def opened(room: Room | BrokerError) -> None:
-            nonlocal left
-            if not isinstance(room, BrokerError):
-                visited.add(room.id)
-            left -= 1
-            if not left:
-                then()
-
-        for name in names:
-            self.load(session, name, opened)
-
-    def load(self, session: Session, name: str, then: Callable[[Room | BrokerError], None]) -> None:
-        """Call `then` with a loaded room, or with the error, unless the session leaves before that."""
-        operation = session.begin("load", name)
-
-        def opened(room: Room | BrokerError) -> None:
-            then(room)
-            session.end(operation)
-
-        self._waking.load(name, session, opened)
-
-    def load_for(self, user: User, name: str, then: Callable[[Room | BrokerError], None]) -> None:
-        """Call `then` with a loaded room, or with the error, whichever sessions of a user of this node end before.
-
-        The next commands of the user's sessions wait until then.
-        """
-        operation = user.begin("load", name)
-
-        def opened(room: Room | BrokerError) -> None:
-            then(room)
-            user.end(operation)
-
-        self._waking.load(name, user, opened)
-
-    def end_visit(self, session: Session) -> None:
-        """End a session's visit: unload the visited rooms that are not needed otherwise."""
-        for id in self._visits.pop(session, ()):
-            self.close_if_empty(self.loaded.by_id.get(id))
-
-    def is_free(self, name: str) -> bool:
-        """Return whether no room of this name is loaded or being loaded here, and none is being renamed to it."""
-        return name not in self._waking and not self._is_coming(name)
-
-    def check_not_coming(self, name: str) -> None:
-        """Raise Refused if a room is being renamed to this name."""
-        if self._is_coming(name):
-            raise refusals.ROOM_ON_ITS_WAY(room=name)
-
-    def check_may_open(self, session: Session, room: Room) -> None:
-        """Charge the budget of the session's address for a new room; do nothing if the room exists or is being created.
-
-        Raises:
-            Refused: too many rooms were opened from that address.
-
-        """
-        if not room.end.seq and room.name != LOBBY and not self._core.pipeline.pending_joins(room.id):
-            self._core.budget.open_room(session.address)
-
-    def _is_coming(self, name: str) -> bool:
-        """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
-        if name in self._waking:
-            return False
-        bodies = (posting.draft.body for posting in self._core.pipeline)
-        return any(body.to == name for body in bodies if isinstance(body, RoomRenamed))
-
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
         """Take the session's user out of a room, its current one by default.
 
@@ -196,45 +114,6 @@ class Rooms:
         """
         room = self.of(session, name)
         self._core.publish(session, room.state, Left(self._core.reason(session, room, reason)))
-
-    def of(self, session: Session, name: str = "") -> Room:
-        """Return a room that the session is in, its current one by default.
-
-        Raises:
-            Refused: it is not in that room.
-
-        """
-        room = self.loaded.get(name) if name else self.loaded.by_id.get(session.current)
-        if name and (room is None or session not in room.sessions):
-            room = self.inside(session, name) or self.inside(session, key_of(clean(name).removeprefix("#")))
-        if room is None and session.rooms and not name:
-            raise refusals.NOT_A_ROOM()
-        if room is None:
-            where = beginning(clean(name)).removeprefix("#")
-            raise refusals.NOT_IN_ROOM(room=where) if name else refusals.NOT_IN_ANY_ROOM()
-        return room
-
-    def inside(self, session: Session, name: str) -> Room | None:
-        """Return the room with this name if the session is in it."""
-        room = self.loaded.get(name)
-        return room if room and room.id in session.rooms else None
-
-    def seen(self, session: Session, name: str) -> Room:
-        """Return a loaded room that the session may know of.
-
-        Raises:
-            Refused: there is no room of that name, or it is hidden from the session; both refusals look the same.
-
-        """
-        room = self.loaded.get(key_of(clean(name).removeprefix("#")))
-        return room if room and self._core.may(session, Action.LIST, room) else self.of(session, name)
-
-    def focus(self, session: Session, id: str) -> None:
-        """Make a room of the session its current one, and change the encoders of the old and the new one."""
-        before, session.current = session.current, id
-        for room in (before, id):
-            if room in session.rooms:
-                session.rooms[room].set_encoder(session, session.encoder_in(room))
 
     def withdraw(self, session: Session) -> None:
         """Cancel a session's pending loads and watches, and end its visit."""
@@ -345,7 +224,7 @@ class Rooms:
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
             first, session.never_joined = session.never_joined, False
             self._give(session, room, focus=mine or not session.current)
-            session.replies.append(_entered(session, room, cursor.seq, first))
+            session.replies.append(entered(session, room, cursor.seq, first))
             if after is None and self._limits.history:
                 past = [*earlier, *(entry for entry in batch.entries[:index] if type(entry.body) is Said)]
                 replay(self._core, session, room, past[-self._limits.history :], cursor.seq, left)
@@ -384,54 +263,6 @@ class Rooms:
 
         known = self.loaded.by_id.get(where.id)
         self.load_for(user, known.name if known else where.name, opened)
-
-    def fit(self, session: Session) -> None:
-        """Show a session the rooms of its user that its login permits and that it was not shown, and end the others."""
-        permitted = session.rooms
-        for room in list(owner(session).rooms.values()):
-            if session not in room.sessions:
-                if room.id in permitted:
-                    self.show_again(session, room)
-            elif room.id not in permitted:
-                self._close(session, room, room.name)
-        session.flush()
-
-    def _close(self, session: Session, room: Room, name: str, kick: Entry | None = None, unseen: bool = True) -> None:
-        """Give a session nothing more of a room, and say so. The room has this name for the session."""
-        self.detach(session, room)
-        if not session.closed:
-            session.replies.append(RoomExited(name, session.current_name, kick, unseen))
-            session.flush()
-
-    def _give(self, session: Session, room: Room, focus: bool) -> None:
-        """Let a session be given a room of its user; the step DELIVER begins with the entries."""
-        room.add_session(session, session.encoder_in(room.id))
-        if focus:
-            self.focus(session, room.id)
-
-    def show_again(self, session: Session, room: Room) -> None:
-        """Show a session a room in which its user is already, and the entries that the user has missed there."""
-        user = owner(session)
-        given = user.given.pop(room.id, None)
-        left_at = 0.0 if given is None else user.left_at
-        self.show(session, room, session.seen.get(room.id, given), left_at)
-
-    def show(self, session: Session, room: Room, seq: int | None, left_at: float = 0.0) -> None:
-        """Show a session a room of its user: the entries after a number, or the newest messages, and all that comes.
-
-        `left_at` is the time when the last session of its user ended, in epoch seconds; 0 if others are connected.
-        """
-        if session not in room.sessions:
-            self._give(session, room, focus=not session.current)
-        first, session.never_joined = session.never_joined, False
-        session.replies.append(_entered(session, room, room.end.seq, first))
-        if seq is not None:
-            tell_missed(self._core, session, room, seq, left_at)
-        elif room.latest:
-            past, elsewhere = list(room.latest), session.current != room.id
-            session.replies += self._core.pieces(HistoryShown(past, self._core.clock(), elsewhere=elsewhere))
-        cursor = room.end if seq is None else room.cursor_at(seq)
-        session.replies.append(HubStep(DELIVER, (room, cursor)))
 
     def left(self, posting: Posting, room: Room, *_: object) -> None:
         """Remove the user of a stored leave from the room."""
@@ -489,16 +320,6 @@ class Rooms:
                 member.remember(room.id, self._core.clock())
                 self._core.memories.bar(member.recalled, self._core.clock())
 
-    def detach(self, session: Session, room: Room) -> None:
-        """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""
-        self._delivery.end(session, room)
-        session.watched.pop(room.id, None)
-        if session.current == room.id:
-            session.current = ""
-            if session.rooms and not session.closed:
-                self.focus(session, next(reversed(session.rooms)))
-        self.close_if_empty(room)
-
     def moved(self, room: Room, entry: Entry, body: RoomRenamed) -> None:
         """Rename a room after the rename was stored, here and in all that refers to it by name."""
         to = body.to
@@ -515,30 +336,3 @@ class Rooms:
         for session in [one for member in room.members for one in member.sessions if one.permit.rooms]:
             self.fit(session)
         self.watching.admit(room)
-
-    def close_if_empty(self, room: Room | None) -> None:
-        """Unload a room that has no members on this node, no visitors and no pending joins."""
-        if room is None or room.id not in self.loaded.by_id or room is self._waking.handing:
-            return
-        if room.sessions or self._core.pipeline.has_joins(room.id):
-            return
-        if any(not member.is_remote for member in room.members):  # owners of accounts who have no session now
-            return
-        if any(room.id in visited for visited in self._visits.values()):
-            return
-        self._delivery.forget(room)
-        self._waking.unload(room)
-
-    def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
-        self.advance(room, entries)
-
-    def keep(self, entries: Sequence[Entry]) -> None:
-        """Hold committed entries of a room that is being loaded, until it is loaded."""
-        self._waking.hold_entries(entries)
-
-
-def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
-    current = "" if session.current == room.id else session.current_name
-    listed = ballots.listed(session, room)
-    rules = room.state.is_operator(owner(session))
-    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised, listed, rules)
