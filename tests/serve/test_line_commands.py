@@ -48,6 +48,7 @@ def test_help_lists_every_command_and_the_double_slash(pair: Pair) -> None:
     lines = table(alice, "/help")
     assert len(lines) < 24 and all(f"/{name}" in re.findall(r"/\w+", "\n".join(lines)) for name in NAMES)
     assert any(line.startswith("//TEXT: ") for line in lines)
+    assert all(len(line) <= 79 for line in lines + table(alice, "/help operators"))  # nc does not tell its width
     bob.sees_nothing()
 
 

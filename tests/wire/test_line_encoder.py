@@ -239,6 +239,14 @@ def test_event(event: Event, text: str) -> None:
     assert render(event, "\r\n") == text.replace("\n", "\r\n").encode()
 
 
+def test_lists_are_cut_at_words_where_the_width_is_unknown_and_single_lines_are_not() -> None:
+    long = " ".join(["word"] * 20)
+    assert render(Notice(("list:", f"  {long}")), "\n").decode().splitlines() == [
+        "list:", f"  {' '.join(['word'] * 15)}", f"  {' '.join(['word'] * 5)}"
+    ]  # fmt: skip
+    assert render(Notice((long,)), "\n").decode() == f"*** {long} ***\n"
+
+
 def test_list_of_members_fits_eighty_columns() -> None:
     shown = render(MembersListed("ops", [f"member{number}" for number in range(100)]), "\n").decode()
     assert max(map(len, shown.splitlines())) <= 80

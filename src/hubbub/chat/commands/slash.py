@@ -7,11 +7,9 @@ that is not a command is sent as a message.
 from __future__ import annotations
 
 import re
-import textwrap
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages, terminal
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from hubbub.model.viewer import Viewer
 
 MAX_HISTORY = 200  # most messages of one command
-HELP_COLUMNS = 79  # of a terminal: a client of nc does not tell its width
 BEGINNING = ListPart()
 FOUND = 20  # most messages of /search
 DAY = 24 * 60 * 60.0  # seconds; a message dated further ahead has its time from a wrong clock
@@ -110,8 +107,7 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
         for group, commands in groups.items():
             names = " ".join(f"/{command.name}" for command in commands)
             lines.append(f"/help {group}: {names}")
-    rows = [textwrap.wrap(line, HELP_COLUMNS, subsequent_indent="  ", break_on_hyphens=False) for line in lines]
-    hub.reply(session, Notice(tuple(chain(*rows) if len(lines) > 1 else lines)))
+    hub.reply(session, Notice(tuple(lines)))
 
 
 def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:

@@ -391,6 +391,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
 
 
 MESSAGES = (HistoryShown, Private, PrivateShown)  # shown without wrapping
+COLUMNS = 79  # at which lists are wrapped if the width of the terminal is unknown, as that of nc
 
 
 def render(event: Event, end: str, width: int = 0) -> bytes:
@@ -399,11 +400,14 @@ def render(event: Event, end: str, width: int = 0) -> bytes:
     Args:
         event: an event of any type.
         end: the end of a line.
-        width: columns of the terminal, at which the server's own lines are wrapped at words; 0 if unknown.
+        width: columns of the terminal, at which the server's own lines are wrapped at words; 0 if unknown: then only
+            lists are wrapped, such as that of /help.
 
     """
     if isinstance(event, Mentioned):
         return BELL if event.rings else b""
+    if not width and isinstance(event, Notice) and len(event.lines) > 1:
+        width = COLUMNS
     text = _members(event, width) if width and isinstance(event, MembersListed) else EVENTS[type(event)](event)
     if width and not isinstance(event, MESSAGES):
         text = wrap(text, width)

@@ -164,7 +164,12 @@ def _set(client: IrcClient, words: list[str]) -> None:
     if setting == "PASSWORD":
         peer = client.hub.account_users.peer(client.session)
         start = partial(accounts.change_password, account, value, peer)
-        _wait(client, PASSWORD, start, "Your password is changed; cookies, tokens, codes and certificates have ended.")
+        _wait(
+            client,
+            PASSWORD,
+            start,
+            "Your password is changed; cookies, tokens, codes, certificates and ssh keys have ended.",
+        )
     elif setting in ("STAY", "HISTORY") and value.lower() in ("on", "off"):
         field = {"STAY": "stays", "HISTORY": "history"}[setting]
 
