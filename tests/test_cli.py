@@ -298,21 +298,25 @@ def test_history_tells_what_a_room_was_called_before_each_rename(tmp_path: Path,
     ]
 
 
-def test_password_is_printed_as_a_hash() -> None:
-    (kept,) = lines("password", "--password", "sesame")
-    assert kept.startswith("$argon2id$") and verify(kept, "sesame") and not verify(kept, "x") and not verify("x", "x")
-    assert is_operator([f"root:{kept}"], "root", "sesame") and not is_operator([f"root:{kept}"], "boot", "sesame")
+def typed(given: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*HUBBUB, "password"], input=given, capture_output=True, env=environment(), timeout=SECONDS)
 
 
-def test_password_is_read_from_a_pipe(tmp_path: Path) -> None:
+def test_password_is_read_from_a_pipe_and_printed_as_a_hash() -> None:
     for given in (b"sesame\n", b"sesame", b"sesame\r\n", b"sesame\nsesame\n"):
-        result = subprocess.run(
-            [*HUBBUB, "password"], input=given, capture_output=True, env=environment(), timeout=SECONDS
-        )
+        result = typed(given)
         assert (result.returncode, result.stderr) == (0, b"")
-        assert verify(result.stdout.decode().strip(), "sesame")
-    empty = subprocess.run([*HUBBUB, "password"], input=b"", capture_output=True, env=environment(), timeout=SECONDS)
+        kept = result.stdout.decode().strip()
+        assert kept.startswith("$argon2id$") and verify(kept, "sesame") and not verify(kept, "x")
+        assert is_operator([f"root:{kept}"], "root", "sesame") and not is_operator([f"root:{kept}"], "boot", "sesame")
+    assert not verify("x", "x")
+    empty = typed(b"")
     assert (empty.returncode, empty.stderr) == (2, b"hubbub: The password is empty.\n")
+
+
+def test_no_command_takes_a_password_that_other_users_of_the_machine_can_read() -> None:
+    refused = hubbub("password", "--password", "sesame")
+    assert refused.returncode == 2 and "No such option" in refused.stderr
 
 
 @pytest.mark.parametrize(("last", "shown"), [(1, 1), (2, 2), (20, 20), (1000, 1000), (1001, 1001), (0, 2500)])

@@ -19,7 +19,7 @@ from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.model.account import Account
 from hubbub.model.grants import SCOPES, Grant, Granted
-from hubbub.subcommands.options import WHERE, Command, Sentence, settings_options
+from hubbub.subcommands.options import WHERE, Command, Sentence, settings_options, typed_password
 from hubbub.tools import accounts as tool
 from hubbub.tools import transfer
 
@@ -57,13 +57,6 @@ def _known(accounts: AccountRegistry, name: str) -> Account:
     if found is None:
         raise Sentence(f"There is no account {name}. To list them: hubbub account list", exit_code=1)
     return found
-
-
-def _password() -> str:
-    """Return a password that is typed without echo, or piped in."""
-    if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _day(at: float) -> str:
@@ -113,7 +106,7 @@ def list_accounts(file: str | None, as_json: bool, **flags: Any) -> None:
 @name_argument
 def add(file: str | None, name: str, operator: bool, days: float, no_password: bool, **flags: Any) -> None:
     """Register NAME with a password, which is typed or piped in."""
-    password = "" if no_password else _password()
+    password = "" if no_password else typed_password()
 
     async def task(accounts: AccountRegistry) -> str:
         if no_password:
@@ -133,7 +126,7 @@ def add(file: str | None, name: str, operator: bool, days: float, no_password: b
 @name_argument
 def passwd(file: str | None, name: str, **flags: Any) -> None:
     """Change the password of NAME, which is typed or piped in. All other ways to log in to it end."""
-    password = _password()
+    password = typed_password()
 
     async def task(accounts: AccountRegistry) -> None:
         await tool.ask(accounts.change_password, _known(accounts, name), password, CONSOLE)

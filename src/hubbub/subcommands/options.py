@@ -46,6 +46,13 @@ VALUES = dict.fromkeys(_FILES.split(), "FILE") | {
 _UNITS = {"s": "SECONDS", "days": "DAYS"}
 
 
+def typed_password() -> str:
+    """Return a password that is typed without echo, or piped in; other users of the machine can read arguments."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
 class Sentence(click.ClickException):
     """An error, shown as one sentence on standard error and without a traceback."""
 
