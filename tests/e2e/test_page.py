@@ -432,6 +432,35 @@ def test_mention_counts_in_the_title_and_the_icon_and_notifies(server: Server, e
     expect(page).to_have_title("• hubbub")
 
 
+def test_browser_is_told_of_what_the_reader_has_chosen_for_a_room(server: Server, enter: Enter) -> None:
+    stub = """
+        window.told = [];
+        window.Notification = class { constructor(title, { body }) { told.push(body); } };
+        Notification.permission = "granted";
+    """
+    bob = server.join("Bob")
+    page = enter(server, prepare=lambda page: page.add_init_script(stub))
+
+    def choose(label: str) -> None:
+        page.get_by_role("button", name="About this room").click()
+        page.get_by_role("dialog").get_by_text("Notifications", exact=True).click()
+        page.get_by_role("dialog").get_by_label(label).check()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+    choose("No messages")
+    hide(page)
+    bob.say("Ada: not now")
+    expect(page).to_have_title("(1) hubbub")
+    hide(page, False)
+    expect(page).to_have_title("hubbub")
+    choose("All messages")
+    hide(page)
+    bob.say("for everybody")
+    expect(page).to_have_title("• hubbub")
+    page.wait_for_function("told.length === 1 && told[0] === 'for everybody'")
+
+
 def test_page_works_where_notifications_are_refused_by_the_browser(server: Server, enter: Enter) -> None:
     stub = """
         window.Notification = class { constructor() { throw new TypeError("Illegal constructor"); } };

@@ -109,6 +109,16 @@ def test_reload_while_nobody_answers_loses_nothing(server: Server, enter: Enter)
     bob.sees_nothing()
 
 
+def test_message_among_those_that_were_left_out_is_in_doubt(server: Server, enter: Enter) -> None:
+    cable = Cable()
+    page = enter(server, prepare=cable.lay)
+    cable.withheld = {"stored", "entries"}
+    say(page, "perhaps")
+    expect(page.locator(".waiting")).to_contain_text("perhaps")
+    cable.routes[-1][0].send('{"type":"skipped","room":"lobby","count":9}')
+    expect(page.locator(".waiting")).to_contain_text("It is not known whether this was sent")
+
+
 def test_door_is_shown_after_quitting_and_a_reload(server: Server, enter: Enter) -> None:
     page = enter(server)
     say(page, "/quit")
@@ -129,6 +139,27 @@ def test_address_names_a_room(server: Server, door: Enter) -> None:
     page.reload()
     expect(page.locator("h1")).to_have_text("ops")
     assert rooms(page) == ["lobby", "class-8b", "ops"]
+
+
+def test_key_that_was_changed_meanwhile_is_asked_for(serve: Callable[..., Server], enter: Enter) -> None:
+    server, cable = serve("--no-limits", sniffs=True), Cable()
+    bob = server.join("Bob")
+    bob.say("/join ops", "/set key tea")
+    bob.skips_to(b"key")
+    page = enter(server, prepare=cable.lay)
+    say(page, "/join ops tea")
+    expect(page.locator("h1")).to_have_text("ops")
+    cable.cut()
+    server.kill()
+    server = serve("--no-limits", sniffs=True, port=server.port)
+    bob = server.join("Bob")
+    bob.say("/join ops tea", "/set key cake", "/time")
+    bob.skips_to(b" UTC ***")
+    cable.mend()
+    expect(page.get_by_role("alert")).to_have_text("That is not the key of ops.")
+    page.get_by_label("The key of ops").fill("cake")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("ops")
 
 
 def test_link_to_a_room_is_followed_at_the_door(server: Server, door: Enter) -> None:

@@ -116,6 +116,17 @@ def test_hands_questions_and_a_poll(
     check_rules(ann, "a poll that has ended")
 
 
+def test_vote_is_taken_back_by_the_button_that_gave_it(server: Server, enter: Enter) -> None:
+    tess = in_class(enter, server, "Tess")
+    say(tess, "/poll tea? | yes | no")
+    yes = kit(tess).get_by_role("button", name=re.compile("^yes"))
+    yes.click()
+    expect(yes).to_have_text("yes 1 vote")
+    yes.click()
+    expect(yes).to_have_text("yes 0 votes")
+    expect(yes).to_have_attribute("aria-pressed", "false")
+
+
 def test_code_is_made_shown_used_and_ended(server: Server, enter: Enter) -> None:
     tess = in_class(enter, server, "Tess")
     say(tess, "/set invite-only on")
