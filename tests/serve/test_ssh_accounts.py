@@ -89,6 +89,12 @@ async def test_known_key_counts_wherever_it_stands_among_others(tmp_path: Path) 
             await says(ann, b"/register", b"*** You are logged in as ann ***")
         async with joined(serving.port, "ann", keys):
             assert len(serving.house.hub.users) == 1
+        # Under a name that nobody has registered, the first key lets a guest in.
+        async with dialled(serving.port, "bob", keys[1:]) as client:
+            await (await session(client)).skips_to(b"*** You are logged in as ann ***")
+        async with joined(serving.port, "bob", keys):
+            (user,) = (user for user in serving.house.hub.users.values() if user.nick == "bob")
+            assert user.account is None
         await until(lambda: not peers(serving))
         with pytest.raises(asyncssh.Error):
             async with dialled(serving.port, "ann", [new_key() for _ in range(TRIES + 1)]):
