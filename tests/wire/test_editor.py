@@ -586,3 +586,17 @@ def test_characters_are_those_that_people_see(text: str) -> None:
 
 def test_a_mark_without_a_letter_stands_on_a_space() -> None:
     assert [visible(char) for char in ("a", "\u0301", "e\u0301")] == ["a", " \u0301", "e\u0301"]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_text_above_an_empty_row_is_written_as_it_is(plain: bool) -> None:
+    desk = Desk(plain=plain)
+    text = b"hello\r\n"
+    assert desk.editor.above(text) is text
+    desk.types("half")
+    desk.hears("hello\r\n")
+    desk.types("\r")
+    assert desk.editor.above(text) is text
+    desk.editor.ask("Name: ")
+    desk.show(desk.editor.take_output())
+    assert desk.editor.above(text) != text

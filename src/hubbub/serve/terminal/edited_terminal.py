@@ -63,10 +63,11 @@ class EditedTerminal:
 
     def __init__(self, hub: Hub, session: Session, connection: Writer, limit: int, kind: TerminalKind) -> None:
         self.telnet: Telnet | None = None  # the state of the peer's telnet; None on another wire
-        self.kind = kind
         self.echo = connection.write  # writes what shows the keys
         self._session = session
         self._connection = connection
+        self._kind = kind
+        self._is_dumb = _is_dumb(kind)
         self._editor = Editor(limit, lambda: vocabulary(hub, session), kind.columns, self._is_plain)
 
     # --- the reader of its lines ------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ class EditedTerminal:
     def write(self, data: bytes) -> None:
         """Write text above the input line; each line of it ends in CR LF."""
         if data:
-            self._adapt()
+            self._editor.set_plain(self._is_plain)
             self._connection.write(self._editor.above(data))
 
     # --- questions --------------------------------------------------------------------------------------------------
@@ -156,9 +157,20 @@ class EditedTerminal:
 
     def draw(self) -> None:
         """Show the input line as it is now."""
-        self._adapt()
+        self._editor.set_plain(self._is_plain)
         if out := self._editor.take_output():
             self.echo(out)
+
+    @property
+    def kind(self) -> TerminalKind:
+        """The terminal, as far as it is known."""
+        return self._kind
+
+    @kind.setter
+    def kind(self, kind: TerminalKind) -> None:
+        self._kind = kind
+        self._is_dumb = _is_dumb(kind)
+        self._editor.resize(kind.columns)
 
     @property
     def has_colours(self) -> bool:
@@ -167,9 +179,8 @@ class EditedTerminal:
 
     @property
     def _is_plain(self) -> bool:
-        return self._session.is_plain or (bool(self.kind.type) and is_dumb(self.kind.type))
+        return self._session.is_plain or self._is_dumb
 
-    def _adapt(self) -> None:
-        """Follow the choice of the user and the size of the window."""
-        self._editor.set_plain(self._is_plain)
-        self._editor.resize(self.kind.columns)
+
+def _is_dumb(kind: TerminalKind) -> bool:
+    return bool(kind.type) and is_dumb(kind.type)

@@ -252,10 +252,17 @@ class Editor:
         """Return the bytes that write other output above the input line; each line of it ends in CR LF."""
         if not data.strip(b"\a"):
             return self.take_output() + data
+        if self._shows_nothing:
+            return data
         self._out.append(self._view.leave())
         before = "".join(self._out).encode("utf-8", "replace")
         self._out = []
         return before + data + self.take_output()
+
+    @property
+    def _shows_nothing(self) -> bool:
+        """Whether the row is empty and stays so. Most people read, and their terminals are written often."""
+        return self._view.is_blank and not (self._out or self._line.row or self._prompt.text or self._pasted)
 
     def ask(self, prompt: str, hides: bool = False) -> None:
         """Put a prompt, a text of one line, before the next line; `hides` says that the answer is not shown."""

@@ -52,6 +52,11 @@ class View(Protocol):
 
     columns: int
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing of a line is shown."""
+        ...
+
     def adopt(self, drawing: Drawing) -> None:
         """Take note that the row shows a line already, which fits."""
         ...
@@ -87,6 +92,11 @@ class ScrollView:
         self._shown = ""  # in the row
         self._at_end = True  # the cursor stands behind it
         self._start = 0  # index of the first character that is shown
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing of a line is shown."""
+        return not self._shown
 
     def adopt(self, drawing: Drawing) -> None:
         """Take note that the row shows a line already, which fits."""
@@ -172,6 +182,11 @@ class PlainView:
         self._begun = False  # something stands in the row
         self._above: list[str] = []  # characters of the line that stand above text which came later
         self._shown: list[str] = []  # those after them
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing of a line is shown, also above text which came later."""
+        return not (self._begun or self._above or self._shown)
 
     def adopt(self, drawing: Drawing) -> None:
         """Take note that the row shows a line already, which fits."""
