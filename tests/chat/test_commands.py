@@ -1,7 +1,7 @@
 import pytest
 
 from doubles import NOON, House, Peer
-from hubbub.chat.commands.slash import ALIASES, COMMANDS, FOUND, MAX_HISTORY
+from hubbub.chat.commands.slash import ALIASES, COMMANDS, FOUND, MAX_HISTORY, opened_empty
 from hubbub.model.events import (
     Clock,
     Event,
@@ -231,6 +231,21 @@ def test_a_room_that_wakes_after_the_log_was_read_is_counted() -> None:
     question.answer()
     (told,) = (event for event in al.sees() if isinstance(event, RoomsListed))
     assert (len(told.rooms), told.more) == (MAX_LISTED, 1)
+
+
+def test_a_message_that_opened_a_room_without_people_is_known() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    session = house.connect().session
+    found = []
+    for room in ("opps", "opps", "lobby"):
+        house.hub.post(session, "ci", room, "hi", "r")
+        house.settle()
+        found.append(opened_empty(house.hub, house.broker.log[-1]))
+    assert found == [True, False, False]
+    al.types("/join ops", "hi")
+    house.settle()
+    assert not opened_empty(house.hub, house.broker.log[-1])
 
 
 def test_join_is_told() -> None:
