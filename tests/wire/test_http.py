@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hubbub.model.codec import record
 from hubbub.model.entries import Kind
+from hubbub.model.events import OpenPoll
 from hubbub.wire.line.encoder import RAW
 from hubbub.wire.web import http as wire
 from records import entry_of
@@ -83,3 +84,10 @@ def test_refusal_is_a_whole_answer_and_the_last() -> None:
     lines = head.decode().split("\r\n")
     assert lines[0] == "HTTP/1.1 408 Request Timeout" and body == "Too late, Zoë.\n".encode()
     assert {"Content-Length: 16", "Connection: close", "Server: hubbub"} <= set(lines)
+
+
+def test_poll_has_one_line_with_its_votes() -> None:
+    poll = OpenPoll("x.1", "Ann", "tea?", ("yes", "no"), (2, 1), mine=1)
+    assert wire.PollInfo.of(poll).line == "Ann asks: tea? yes 2, no 1 (is open)"
+    assert wire.PollInfo.of(poll, closed=True).line == "Ann asks: tea? yes 2, no 1 (has ended)"
+    assert wire.PollInfo.of(poll) == wire.PollInfo("x.1", "Ann", "tea?", ("yes", "no"), (2, 1), 0, 1, False)
