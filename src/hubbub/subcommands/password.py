@@ -1,4 +1,4 @@
-"""The subcommand `hubbub password`."""
+"""The subcommand `hubbub password`, which prints the hash of a password for the settings."""
 
 from __future__ import annotations
 

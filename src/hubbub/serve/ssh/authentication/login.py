@@ -131,7 +131,7 @@ class SshLogin(asyncssh.SSHServer):
             return False
         # The key of a guest is accepted though the client may have another one that belongs to an account. No client
         # says whether it has more, and if this one were refused, clients that have nothing else would not get in:
-        # OpenSSH in its batch mode answers no questions, and libraries only do so if they are told to.
+        # OpenSSH in its batch mode answers no questions, and libraries do so only on request.
         self._key = fingerprint
         self.identity = SshIdentity(wished, SshKey(fingerprint=fingerprint, kind=key.get_algorithm()), vouched)
         return True
