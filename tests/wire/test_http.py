@@ -14,6 +14,7 @@ from hubbub.model.entries import Kind
 from hubbub.model.events import OpenPoll
 from hubbub.wire.line.encoder import RAW
 from hubbub.wire.web import http as wire
+from hubbub.wire.web.http import PollInfo
 from records import entry_of
 
 ENTRY = entry_of("ops", 7, 5, 12.5, Kind.MESSAGE, "Al", "hi\nthere: ü", "x.1")
@@ -91,3 +92,10 @@ def test_poll_has_one_line_with_its_votes() -> None:
     assert wire.PollInfo.of(poll).line == "Ann asks: tea? yes 2, no 1 (is open)"
     assert wire.PollInfo.of(poll, closed=True).line == "Ann asks: tea? yes 2, no 1 (has ended)"
     assert wire.PollInfo.of(poll) == wire.PollInfo("x.1", "Ann", "tea?", ("yes", "no"), (2, 1), 0, 1, False)
+
+
+def test_poll_in_words_says_whether_it_is_open() -> None:
+    poll = OpenPoll("x.1", "Ann", "tea?", ("yes", "no"), [2, 1], 1, 1)
+    counted = "Ann asks: tea? yes 2, no 1 (1 vote by guests who can vote again under another name)"
+    assert PollInfo.of(poll).line == f"{counted} (is open)"
+    assert PollInfo.of(poll, closed=True).line == f"{counted} (has ended)"

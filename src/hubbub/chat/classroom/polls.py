@@ -37,8 +37,8 @@ def open_poll(hub: Hub, session: Session, room: Room, question: str, answers: Se
     viewer = hub.viewer(session)
     room.state.slow.note(viewer)
     hub.publish(session, room.state, Polled(question, chosen), nick=session.nick)
-    if viewer.user:
-        hands.use_turn(hub, session, room, viewer.user)
+    assert viewer.user is not None  # as for everybody in a room
+    hands.use_turn(hub, session, room, viewer.user)
 
 
 def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
