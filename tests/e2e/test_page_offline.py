@@ -150,6 +150,18 @@ def test_page_works_and_opens_without_the_server_where_nothing_may_be_stored(
     expect(page.locator("#name")).to_be_visible()
 
 
+def test_page_starts_where_its_files_cannot_be_kept(serve: Callable[..., Server], enter: Enter) -> None:
+    server = serve("--no-limits", sniffs=True)
+    page = enter(server, service_workers="allow")
+    say(page, "hello")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    (worker,) = page.context.service_workers
+    for act in ("caches.open", "Cache.prototype.put"):
+        worker.evaluate(f"() => {{ {act} = () => Promise.reject(new DOMException('', 'QuotaExceededError')); }}")
+        page.reload()
+        expect(page.locator("h1")).to_have_text("lobby")
+
+
 def test_new_certificate_is_looked_at_where_the_page_is_not_kept(serve: Callable[..., Server], door: Enter) -> None:
     server = serve("--no-limits", "--tls", "self-signed", sniffs=True)
     # A browser keeps no page that comes with a certificate that it does not trust.

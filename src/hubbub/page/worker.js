@@ -22,11 +22,11 @@ async function keepAll() {
 }
 
 // The server's own file; what is kept if the server, or the one behind a proxy, does not answer.
-async function answerTo(request) {
-  const cache = await caches.open(KEPT), kept = () => cache.match(request, { ignoreSearch: true, ignoreVary: true });
+async function answerTo(event) {
+  const { request } = event, kept = async () => (await caches.open(KEPT)).match(request, { ignoreSearch: true, ignoreVary: true });
   try {
     const answer = await fetch(request);
-    if (answer.ok) await cache.put(new URL(request.url).href.split("?")[0], answer.clone());
+    if (answer.ok) event.waitUntil(renew(request.url, answer.clone()));
     return (answer.status >= 500 && (await kept())) || answer;
   } catch (error) {
     const found = await kept();
@@ -35,10 +35,17 @@ async function answerTo(request) {
   }
 }
 
+// A browser without space, or one that keeps nothing, still shows the page.
+async function renew(url, answer) {
+  try {
+    await (await caches.open(KEPT)).put(url.split("?")[0], answer);
+  } catch { /* an old file, or none, is kept */ }
+}
+
 addEventListener("install", (event) => { skipWaiting(); event.waitUntil(keepAll()); });
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 addEventListener("fetch", (event) => {
   const { request } = event, { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== BASE.origin) return;
-  if (pathname === BASE.pathname || pathname.startsWith(`${BASE.pathname}page/`)) event.respondWith(answerTo(request));
+  if (pathname === BASE.pathname || pathname.startsWith(`${BASE.pathname}page/`)) event.respondWith(answerTo(event));
 });
