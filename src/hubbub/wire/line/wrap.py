@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
+
+KEPT = 256  # lines whose pieces are remembered: those of /help are the same for all sessions
 
 
 def wrap(text: str, width: int) -> str:
@@ -11,7 +14,7 @@ def wrap(text: str, width: int) -> str:
 
     A word that is longer than a line stays whole: the terminal cuts it, and it can still be copied.
     """
-    return "\n".join(piece for line in text.split("\n") for piece in _pieces(line, width))
+    return "\n".join(piece for line in text.split("\n") for piece in _cut(line, width))
 
 
 def columns(text: str) -> int:
@@ -25,6 +28,11 @@ def _columns_of(char: str) -> int:
     if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+@lru_cache(KEPT)
+def _cut(line: str, width: int) -> tuple[str, ...]:
+    return tuple(_pieces(line, width))
 
 
 def _pieces(line: str, width: int) -> Iterator[str]:
