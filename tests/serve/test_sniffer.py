@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -246,6 +247,24 @@ async def test_the_prompt_waits_longest_for_further_connections_of_a_browser(
         assert (await ahead.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
         monkeypatch.setattr(dispatcher, "BROWSING", 0.0)
         await comes(server, late=True)
+
+
+async def test_socket_is_closed_if_the_server_stops_before_its_wire_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopping:
+        def create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            task = asyncio.get_running_loop().create_task(work)
+            task.cancel()
+            return task
+
+    async with serving(tmp_path) as (server, _):
+        front = server.house.front.dispatcher
+        monkeypatch.setattr(front, "_tasks", Stopping())
+        ours, theirs = socket.socketpair()
+        with theirs:
+            front.dispatch(Wire.LINE, ours, dispatcher.Caller((), "10.0.0.1", front.shared.clock()))
+            await until(lambda: ours.fileno() < 0)
 
 
 async def test_addresses_of_browsers_are_forgotten_when_there_are_many(

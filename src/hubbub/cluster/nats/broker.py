@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hubbub.cluster.nats import streams
@@ -175,7 +176,7 @@ class JetStreamBroker:
             said, recent = [*older, *feed.recent], [*every, *feed.newest]
             return feed.state.opened(room, said[max(0, len(said) - latest) :], recent[-LOOKED_BACK:])
 
-        self.ask(state(), done)
+        self.ask(state, done)
 
     async def _older(self, feed: RoomFeed, known: Sequence[Entry], count: int, every: bool = False) -> Sequence[Entry]:
         """Return the entries before the known ones that are needed to make `count` in all. Raises BrokerError."""
@@ -214,11 +215,11 @@ class JetStreamBroker:
 
     def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query from the stream; call `done` later with the result."""
-        self.ask(self._answer_in_time(query), done)
+        self.ask(partial(self._answer_in_time, query), done)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Store a message that is no entry, after the waiting drafts; call `done` with None or a BrokerError."""
-        self.ask(self._probe(list(self.publisher.outgoing.values())), done)
+        self.ask(partial(self._probe, list(self.publisher.outgoing.values())), done)
 
     async def _probe(self, waiting: Sequence[deque[Draft]]) -> None:
         end = self._loop.time() + 3
@@ -230,12 +231,15 @@ class JetStreamBroker:
             raise BrokerError(self.identity.fault)
         await self.link.publish(streams.PROBE, b"", {})
 
-    def ask(self, question: Awaitable[Any], done: Callable[[Any], None]) -> None:
-        """Call `done` later with the result of a question, or with the BrokerError that it raises."""
+    def ask(self, question: Callable[[], Awaitable[Any]], done: Callable[[Any], None]) -> None:
+        """Call `done` later with the result of a question, or with the BrokerError that it raises.
+
+        Neither is called if the broker is stopped before it begins.
+        """
 
         async def answer() -> None:
             try:
-                result = await question
+                result = await question()
             except BrokerError as error:
                 result = error
             except Exception:

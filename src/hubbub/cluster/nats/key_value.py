@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from nats.aio.msg import Msg
@@ -63,7 +64,7 @@ class NatsKeyValue:
 
     Args:
         link: the connection to the NATS servers.
-        ask: waits for a result in the background, and gives it, or its BrokerError, to a callback.
+        ask: calls a question in the background, and gives its result, or its BrokerError, to a callback.
         tasks: owns the background tasks.
 
     """
@@ -71,7 +72,7 @@ class NatsKeyValue:
     def __init__(
         self,
         link: NatsConnection,
-        ask: Callable[[Awaitable[Any], Callable[[Any], None]], None],
+        ask: Callable[[Callable[[], Awaitable[Any]], Callable[[Any], None]], None],
         tasks: Supervisor,
     ) -> None:
         self._link = link
@@ -81,23 +82,23 @@ class NatsKeyValue:
 
     def get(self, key: str, done: Callable[[Item | BrokerError | None], None]) -> None:
         """Read the item of a key from the stream's leader."""
-        self._ask(self._get(check_key(key)), done)
+        self._ask(partial(self._get, check_key(key)), done)
 
     def put(self, key: str, value: bytes, revision: int, done: Callable[[int | BrokerError], None]) -> None:
         """Replace the value of a key."""
-        self._ask(self._put(check_key(key), check_value(value), revision), done)
+        self._ask(partial(self._put, check_key(key), check_value(value), revision), done)
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
         """Delete a key if its item still has this revision."""
-        self._ask(self._delete(check_key(key), revision), done)
+        self._ask(partial(self._delete, check_key(key), revision), done)
 
     def items(self, prefix: str, after: int, limit: int, done: Callable[[Sequence[Item] | BrokerError], None]) -> None:
         """Read the items under a prefix."""
-        self._ask(self._items(check_prefix(prefix), after, min(limit, MAX_ITEMS)), done)
+        self._ask(partial(self._items, check_prefix(prefix), after, min(limit, MAX_ITEMS)), done)
 
     def watch(self, prefix: str, changed: Watched, ready: Callable[[BrokerError | None], None]) -> None:
         """Report the items under a prefix, and then every change."""
-        self._ask(self._watch(_WatchedPrefix(check_prefix(prefix), changed)), ready)
+        self._ask(partial(self._watch, _WatchedPrefix(check_prefix(prefix), changed)), ready)
 
     def compare_soon(self) -> None:
         """Look for changes that were missed because the servers could not be reached."""

@@ -119,7 +119,7 @@ class Dispatcher:
             self.admission.leave(caller.where)
             self.admission.turn_away(sock, found)
         else:
-            self._tasks.create_task(self._connect(sock, found, caller.where))
+            self._begin_connecting(sock, found, caller.where)
 
     def connection(
         self, wire: Wire, caller: Caller, sock: socket.socket | None, refused: Refused | None = None
@@ -187,8 +187,8 @@ class Dispatcher:
         caller.only = None  # inside TLS every wire is allowed
         caller.encrypted = True
         patience = min(HANDSHAKE, self.shared.settings.name_timeout)
-        connecting = self._connect(sock, inner, caller.where, ssl=context, ssl_handshake_timeout=patience)
-        self._count_handshake(self._tasks.create_task(connecting), caller.where)
+        task = self._begin_connecting(sock, inner, caller.where, ssl=context, ssl_handshake_timeout=patience)
+        self._count_handshake(task, caller.where)
 
     def _count_handshake(self, task: asyncio.Task[None], where: str) -> None:
         self.handshakes.add(task)
@@ -200,6 +200,16 @@ class Dispatcher:
             self.encrypting += Counter()  # removes the addresses whose count is 0
 
         task.add_done_callback(done)
+
+    def _begin_connecting(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> asyncio.Task[None]:
+        task = self._tasks.create_task(self._connect(sock, protocol, where, **options))
+
+        def done(task: asyncio.Task[None]) -> None:
+            if task.cancelled():  # perhaps before it began, when the server stops
+                sock.close()
+
+        task.add_done_callback(done)
+        return task
 
     async def _connect(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class StreamSearch:
     def __init__(self, stream: JetStreamBroker, folder: Path) -> None:
         self._stream = stream
         self.copy = SearchIndex(stream.link, folder)
-        self._searches = SearchScheduler(lambda query, done: stream.ask(self._find(query), done), 1)
+        self._searches = SearchScheduler(lambda query, done: stream.ask(partial(self._find, query), done), 1)
         self.begin, self.run, self.close = self.copy.begin, self.copy.run, self.copy.close
         stream.as_changed = self.copy.as_changed
 
