@@ -67,6 +67,10 @@ COMPACT = {  # replaced in scripts and in style sheets
     ],
 }
 CHANGED = "A proxy in front of this server changes the Host of requests. It must pass it on: see docs/operations.md."
+FOR_THIS_MACHINE = (
+    "This is for requests of HTTP/1.1 from this machine, with a Host such as localhost and not through a proxy. "
+    "--metrics-listen answers all others: see docs/operations.md."
+)
 IRC = "/irc"  # the path of IRC over a WebSocket
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -273,7 +277,7 @@ class Web:
             here = site.is_loopback(peer[0]) and site.is_loopback(site.host_name(request.headers.get("Host", "")))
             old = request.version < (1, 1)  # as nginx asks
             if proxied or old or not here or forwarded.is_forwarded(request.headers):
-                return text(403, "This is answered on loopback only, or at --metrics-listen; see docs/operations.md.")
+                return text(403, FOR_THIS_MACHINE)
             return await handler(call)
 
         return guarded
