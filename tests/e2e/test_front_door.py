@@ -119,7 +119,7 @@ def test_sigterm_is_told_to_who_waits_for_the_prompt(serve: Serve) -> None:
 
 
 def test_sighup_without_a_certificate_stops_in_order(serve: Serve) -> None:
-    server = serve()
+    server = serve(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # nohup may ignore it
     alice = server.join("Alice")
     server.signal(signal.SIGHUP)
     alice.sees(b"*** The server is shutting down ***\n")
