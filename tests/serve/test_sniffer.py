@@ -233,8 +233,13 @@ async def test_the_prompt_waits_longest_for_further_connections_of_a_browser(
 ) -> None:
     """It opens them ahead, and does not understand the prompt."""
     async with serving(tmp_path) as (server, _):
+        program = await server.connect()
+        program.send(REQUEST)
+        await program.rest()
+        front = server.house.front.dispatcher
+        assert not front.expects_browser(dispatcher.Caller((), "127.0.0.1", front.shared.clock()))
         browser = await server.connect()
-        browser.send(REQUEST)
+        browser.send(REQUEST.replace(b"Connection", b"User-Agent: Mozilla/5.0 (X11)\r\nConnection"))
         assert (await browser.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
         monkeypatch.setattr(sniffer, "PATIENCE", 0.0)
         monkeypatch.setattr(sniffer, "ROUND_TRIPS", 0)
@@ -275,7 +280,7 @@ async def test_addresses_of_browsers_are_forgotten_when_there_are_many(
         front = server.house.front.dispatcher
         callers = [dispatcher.Caller((), f"10.0.0.{at}", front.shared.clock()) for at in range(3)]
         for caller in callers:
-            front.connection(Wire.HTTP, caller, None)
+            front.note_browser(caller.where)
         assert [front.expects_browser(caller) for caller in callers] == [False, True, True]
 
 

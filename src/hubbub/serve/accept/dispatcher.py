@@ -95,7 +95,7 @@ class Dispatcher:
         self.handshakes: set[asyncio.Task[None]] = set()
         self.encrypting: Counter[str] = Counter()  # unfinished TLS handshakes by address
         self.arrivals: set[Arrival] = set()  # connections whose wire is not known yet
-        self._browsers: dict[str, float] = {}  # time of the last HTTP connection by address, the oldest first
+        self._browsers: dict[str, float] = {}  # time of the last connection of a browser by address, the oldest first
 
     def close(self) -> None:
         """Close the connections whose wire is not known yet."""
@@ -135,13 +135,12 @@ class Dispatcher:
         """
         if refused := refused or self.refusal(wire, caller):
             return (b"\r\n" if caller.prompted and wire is Wire.SSH else b"") + _in_words_of(wire, refused)
-        if wire is Wire.HTTP:
-            self._note_browser(caller.where)
         connection = Connection(self.shared, self._wires[wire](caller), sock, self._gone)
         connection.peer, connection.origin = caller.peer, caller.where
         return connection
 
-    def _note_browser(self, where: str) -> None:
+    def note_browser(self, where: str) -> None:
+        """Expect further connections of a browser from an address."""
         self._browsers.pop(where, None)
         self._browsers[where] = self.shared.clock()
         if len(self._browsers) > BROWSERS:

@@ -36,6 +36,7 @@ _RTT = struct.Struct("68xI")  # the round-trip time in the kernel's tcp_info, in
 
 SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by ALPN protocol name
 UNSNIFFED = (Wire.HTTP, Wire.SSH, Wire.TELNET)  # an address for one of these alone waits for no first line
+BROWSER = b"Mozilla/"  # the User-Agent of every browser begins with it
 # Requests that are answered even after the prompt was sent, because they change nothing on the server.
 LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")
 
@@ -119,6 +120,8 @@ class Undecided:
         # The first line may be an IRC command that looks like plain text, such as HELP or INFO.
         elif caller.only is Wire.IRC and wire in (Wire.LINE, Wire.OTHER):
             wire = Wire.IRC
+        if wire is Wire.HTTP and BROWSER in data:
+            dispatcher.note_browser(caller.where)
         late = wire is Wire.HTTP and caller.prompted and not data.lstrip().startswith(LATE_IS_SAFE)
         self._give(wire, refusals.TOO_LATE() if late else None)
 
