@@ -23,6 +23,12 @@ FLAGS = [
 PATIENCE = 60_000  # milliseconds that an effect may take on a busy machine
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 ZOOMED = {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}  # 1280 by 800 at 200 %
+# Lets notifications be allowed, and keeps their texts in `told`.
+NOTIFYING = """
+    window.told = [];
+    window.Notification = class { constructor(title, { body }) { told.push(body); } };
+    Notification.permission = "granted";
+"""
 
 Enter = Callable[..., Page]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import PHONE, ZOOMED, Cable, Enter, badge, hide, intercept, said, say
+from browser import NOTIFYING, PHONE, ZOOMED, Cable, Enter, badge, hide, intercept, said, say
 from playwright.sync_api import Locator, Page, expect
 
 from scene import Server
@@ -433,13 +433,8 @@ def test_mention_counts_in_the_title_and_the_icon_and_notifies(server: Server, e
 
 
 def test_browser_is_told_of_what_the_reader_has_chosen_for_a_room(server: Server, enter: Enter) -> None:
-    stub = """
-        window.told = [];
-        window.Notification = class { constructor(title, { body }) { told.push(body); } };
-        Notification.permission = "granted";
-    """
     bob = server.join("Bob")
-    page = enter(server, prepare=lambda page: page.add_init_script(stub))
+    page = enter(server, prepare=lambda page: page.add_init_script(NOTIFYING))
 
     def choose(label: str) -> None:
         page.get_by_role("button", name="About this room").click()

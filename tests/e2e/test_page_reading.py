@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from browser import PHONE, Cable, Enter, hide, intercept, paste, said, say
+from browser import NOTIFYING, PHONE, Cable, Enter, hide, intercept, paste, said, say
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from scene import Server
@@ -172,13 +172,8 @@ def test_long_text_is_cut_between_characters_and_not_in_a_link(server: Server, e
 
 
 def test_notification_and_search_cut_between_characters(server: Server, enter: Enter) -> None:
-    stub = """
-        window.told = [];
-        window.Notification = class { constructor(title, { body }) { told.push(body); } };
-        Notification.permission = "granted";
-    """
     bob = server.join("Bob")
-    page = enter(server, prepare=lambda page: page.add_init_script(stub))
+    page = enter(server, prepare=lambda page: page.add_init_script(NOTIFYING))
     hide(page)
     bob.say("Ada: x" + "😀" * 400)
     page.wait_for_function("() => told.length")
