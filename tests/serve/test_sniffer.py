@@ -254,6 +254,30 @@ async def test_the_prompt_waits_longest_for_further_connections_of_a_browser(
         await comes(server, late=True)
 
 
+async def test_connection_that_a_browser_opens_with_its_first_one_is_sent_no_prompt_before_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sniffer, "PATIENCE", 60.0)
+    monkeypatch.setattr(sniffer, "MAX_PATIENCE", 60.0)
+    monkeypatch.setattr(dispatcher, "BROWSING", 3600.0)
+    async with serving(tmp_path) as (server, _):
+        front = server.house.front.dispatcher
+        ahead, browser = await server.connect(), await server.connect()
+        await until(lambda: len(front.arrivals) == 2)
+        browser.send(REQUEST.replace(b"Connection", b"User-Agent: Mozilla/5.0 (X11)\r\nConnection"))
+        assert (await browser.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+        (waiting,) = front.arrivals
+        waiting.on_timer()  # type: ignore[attr-defined]
+        ahead.send(REQUEST)
+        assert (await ahead.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+        late = await server.connect()
+        await until(lambda: len(front.arrivals) == 1)
+        monkeypatch.setattr(sniffer, "MAX_PATIENCE", 0.0)
+        (waiting,) = front.arrivals
+        waiting.on_timer()  # type: ignore[attr-defined]
+        await late.skips_to(PROMPT)
+
+
 async def test_socket_is_closed_if_the_server_stops_before_its_wire_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

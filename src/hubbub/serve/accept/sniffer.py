@@ -74,12 +74,15 @@ class Undecided:
             self._decide(wire, data)
 
     def on_timer(self) -> None:
-        """Send the prompt, or choose the line wire: no more input came in time."""
+        """Send the prompt, choose the line wire, or go on waiting for a browser: no more input came in time."""
         if self._seen or self._caller.prompted or not self._prompts:
             self._decide(Wire.LINE, b"")
-        else:
+            return
+        caller, now = self._caller, self._dispatcher.shared.clock()
+        # A browser may have come from the address since this wait began.
+        if not (self._dispatcher.expects_browser(caller) and now < caller.since + MAX_PATIENCE):
             self._prompt()
-            self._await_more(b"")
+        self._await_more(b"")
 
     def farewell(self) -> None:
         """Close the connection because the server is stopping."""
