@@ -7,6 +7,7 @@ Standard input is empty.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -68,6 +69,12 @@ class Parent:
         with theirs:
             command = [sys.executable, "-X", "utf8", __file__, str(theirs.fileno())]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        self._ours.close()
+        self._process.kill()
+        self._process.wait()
 
     def start(
         self, arguments: list[str], env: dict[str, str], output: int, errors: int, where: Where

@@ -24,6 +24,12 @@ KEPT = """async ([texts, wanted]) => {
     }
 }"""
 
+# From now on the page stores nothing for reading offline by its timer of three seconds.
+NO_LATER_STORING = """() => {
+    const later = setTimeout;
+    globalThis.setTimeout = (act, delay, ...rest) => delay === 3000 ? 1 : later(act, delay, ...rest);
+}"""
+
 
 def wait_until_kept(page: Page, *texts: str) -> None:
     """Wait until the browser has stored texts, and the files of the page."""
@@ -54,6 +60,7 @@ def test_last_messages_are_read_without_the_server_and_what_is_typed_is_sent_onc
     check_rules(page, "the page without its server")
     page.reload()
     expect(page.locator(".waiting")).to_contain_text("typed meanwhile")
+    wait_until_kept(page, "typed meanwhile")
     page.close()
     page = enter_again(page, server)
     expect(said(page).last).to_contain_text("the last one")
@@ -99,7 +106,9 @@ def test_two_tabs_that_begin_at_once_without_the_server_send_what_waits_once(
     expect(said(page)).to_have_count(1)
     wait_until_kept(page, "a first one")
     port = server.port
+    page.evaluate(NO_LATER_STORING)  # what is typed without the server is stored at once
     server.kill()
+    expect(page.locator(".banner")).to_contain_text("The server does not answer.")
     say(page, "typed meanwhile")
     wait_until_kept(page, "typed meanwhile")
     page.context.add_init_script("delete globalThis.BroadcastChannel")  # none of them hears the other one in time

@@ -120,7 +120,8 @@ function App() {
   }, [unread, mentioned, chat.door]);
   useEffect(() => { chat.account.ask("door").then((said) => { if (!said.failed) { chat.door = said; chat.changed(); } }); }, []);
   useEffect(() => { if (chat.phase === "here") store.name = chat.nick; }, [chat.nick, chat.phase]);
-  useEffect(() => { // a room's address, to be kept or passed on
+  // A room's address, to be kept or passed on: at once, so that no step back comes before it.
+  useLayoutEffect(() => {
     if (!chat.room) return;
     const name = chat.room.isPrivate || chat.current === "lobby" ? "" : `#${encodeURIComponent(chat.current)}`;
     const place = name || location.pathname + location.search, state = { room: chat.current };

@@ -28,6 +28,7 @@ export class Shelf {
     this.chat = chat;
     this.known = new Map(); // by address, the entries that are stored
     this.timer = 0;
+    this.waiting = null; // what waited to be sent when it was last stored, or read
     this.open = database();
     this.open.catch(() => {}); // a browser may forbid it, as in a private window
     document.addEventListener("visibilitychange", () => { if (document.hidden) this.save(); });
@@ -38,7 +39,12 @@ export class Shelf {
 
   async table(mode) { return (await this.open).transaction("kept", mode).objectStore("kept"); }
 
-  soon() { this.timer ||= setTimeout(() => this.save(), EVERY); }
+  soon() {
+    const { phase, sending } = this.chat;
+    // Without the server, nobody else has what is typed: it is stored at once.
+    if (phase === "lost" && this.waiting && this.waiting !== sending.items) this.save();
+    else this.timer ||= setTimeout(() => this.save(), EVERY);
+  }
 
   // Private conversations are kept for the owners of accounts alone.
   get state() {
@@ -52,6 +58,7 @@ export class Shelf {
     this.timer = 0;
     const { chat } = this;
     if (!chat.saved || !chat.tag) return;
+    this.waiting = chat.sending.items;
     try {
       // By itself, so that what was sent since is not sent again if there is no space for the entries.
       await result((await this.table("readwrite")).put(this.state, "state"));
@@ -94,6 +101,7 @@ export class Shelf {
       this.known.set(room.address, entries);
       if (isThere) chat.target = { room: room.name, seq: room.place, top: true };
     }
+    this.waiting ??= chat.sending.items;
     chat.changed();
   }
 
