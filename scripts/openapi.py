@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hubbub.serve.web.openapi import describe
+from hubbub.serve.web.api.openapi import describe
 
 FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
 

@@ -14,7 +14,7 @@ import websockets
 from in_thread import InThread
 
 import hubbub
-from hubbub.serve.web.site import compact
+from hubbub.serve.web.page_files import compact
 from web_scene import SECONDS, fetch, talker
 
 Serve = Callable[..., InThread]

@@ -1,15 +1,13 @@
-"""The credentials of web clients: the token or cookie of a request."""
+"""The facts about a browser that its requests show, and the answers of the accounts."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from hubbub.chat.users.accounts import Accounts, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals
@@ -60,42 +58,3 @@ async def outcome_of(start: Callable[[Callable[[Any], None]], None]) -> Any:
     if isinstance(found, Refused):
         raise found
     return found
-
-
-async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Account | None:
-    """Return the account that a request acts for, with the permissions of its token; None if it shows no token.
-
-    Raises:
-        Refused: the token is not valid, others could read it on its way, or the accounts do not answer.
-
-    """
-    token = wire.token_of(headers.get("Authorization", ""))
-    if token is None:
-        return None
-    bearer: Account = await outcome_of(partial(accounts.by_token, token, peer))
-    return bearer
-
-
-def check_bearer(accounts: Accounts, bearer: Account | None, scopes: Sequence[str], room: str) -> None:
-    """Raise Refused unless a request may do something.
-
-    Args:
-        accounts: knows what people without an account may do.
-        bearer: the account that the request acts for; None for a guest.
-        scopes: the kinds of the request: "read" or "say", and perhaps "private".
-        room: the room that it is about, or `@` and a name; "" for all rooms, of which the viewer leaves out those that
-            a token is not for.
-
-    """
-    if bearer is None:
-        if "private" in scopes:
-            raise refusals.NOT_LOGGED_IN()
-        if accounts.guests == "no":
-            raise refusals.ACCOUNT_REQUIRED()
-        return
-    permit = bearer.permit
-    for scope in scopes:
-        if scope not in permit.scopes or (scope == "private" and not permit.reads_private):
-            raise refusals.TOKEN_SCOPE(scope=scope)
-    if room and permit.rooms and room not in permit.rooms:
-        raise refusals.TOKEN_ROOM(room=room)

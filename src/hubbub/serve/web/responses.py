@@ -17,7 +17,7 @@ from hubbub.wire.web import http as wire
 from hubbub.wire.web.negotiation import preferred
 from hubbub.wire.web.statuses import status_of
 
-JSON, TEXT = "application/json", "text/plain"
+JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
 
 
 def plain(call: Call) -> bool:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import re
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import cache, partial
-from importlib import resources
-from pathlib import Path
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -25,8 +21,12 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.stats import Stats
+from hubbub.serve.web import page_files
 from hubbub.serve.web.account_pages import AccountPages
-from hubbub.serve.web.api import PREFIX, Api
+from hubbub.serve.web.api import transcripts
+from hubbub.serve.web.api.context import ApiContext
+from hubbub.serve.web.api.router import ApiRouter
+from hubbub.serve.web.api.routes import PREFIX
 from hubbub.serve.web.credentials import browser_of
 from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
 from hubbub.serve.web.irc_client import MAX_MESSAGE, OPCODES, IrcWebSocketClient
@@ -46,26 +46,6 @@ PROBE = 2.0  # seconds after which a broker that has not committed counts as fai
 WARNINGS = 16  # maximum number of different refusals that are logged
 SHOWN = 100  # characters of a header that are logged
 PATH = 2048  # maximum characters of a path; a name may take twelve for each of its characters
-TYPES = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain",
-}
-COMPACT = {  # replaced in scripts and in style sheets
-    ".js": [
-        (re.compile(rb"(?m)(?:^|[ \t])[ \t]*// .*$|^[ \t]+"), b""),
-        (re.compile(rb"\n{2,}"), b"\n"),
-        (re.compile(rb" (=>|={1,3}|!==|<=?|>=?|&&|\|\||\?\??|:) "), rb"\1"),
-        (re.compile(rb"(?<=\{) | (?=\})|(?<=\)) (?=\{)"), b""),
-    ],
-    ".css": [
-        (re.compile(rb"(?s)/\*.*?\*/"), b""),
-        (re.compile(rb"\s*([{};,])\s*"), rb"\1"),
-        (re.compile(rb": +"), b":"),
-    ],
-}
 CHANGED = "A proxy in front of this server changes the Host of requests. It must pass it on: see docs/operations.md."
 FOR_THIS_MACHINE = (
     "This is for requests of HTTP/1.1 from this machine, with a Host such as localhost and not through a proxy. "
@@ -96,14 +76,16 @@ class Web:
         self._probe = probe
         self._readings = readings
         self._shared = shared
-        self._files = _files()
+        self._files = page_files.files()
         self._names = _names(shared.settings.host)
         self._trusted = [network(text) for text in shared.settings.trust_proxy]
         self._irc_origins = frozenset(origin.lower().removesuffix("/") for origin in shared.settings.irc_origin)
         self._told: set[str] = set()
         self._tokens = Tokens()
-        self._api = Api(hub, shared)
-        self._account_pages = AccountPages(hub, shared, self._tokens, self._trusts, self._api.transcript_for)
+        api = ApiContext(hub, shared)
+        self._api = ApiRouter(api)
+        transcript = partial(transcripts.transcript_for, api)
+        self._account_pages = AccountPages(hub, shared, self._tokens, self._trusts, transcript)
         self._paths: dict[str, Handler] = {
             "/ws": self._websocket,
             IRC: self._irc,
@@ -187,7 +169,7 @@ class Web:
             return await self._api.answer(call)
         if path.startswith("/api/"):
             return await self._account_pages.answer(call)
-        handler = partial(_file, file) if file else self._paths.get(path)
+        handler = partial(page_files.send, file) if file else self._paths.get(path)
         if handler is None:
             return text(404, "There is no such page.")
         if request.method not in ("GET", "HEAD"):
@@ -366,43 +348,3 @@ def _names(named: Sequence[str]) -> frozenset[str]:
     own = socket.gethostname().lower().removesuffix(".local")
     short = own.partition(".")[0]
     return frozenset(host.lower().removesuffix(".") for host in (*named, own, short, f"{short}.local", f"{own}.local"))
-
-
-async def _file(file: Path, call: Call) -> web.Response:
-    """Return a file of the page; 304 Not Modified if the client has it already."""
-    body, kind, tag = _read(file)
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if tag in call.request.headers.get("If-None-Match", ""):
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
-
-
-@cache
-def _read(file: Path) -> tuple[bytes, str, str]:
-    """Return the bytes that are sent for a file, its media type and its ETag."""
-    body = file.read_bytes()
-    if file.suffix in COMPACT and file.parent.name == "page":
-        body = compact(body, file.suffix)
-    return body, TYPES[file.suffix], f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-
-
-def compact(source: bytes, suffix: str) -> bytes:
-    """Return a script or a style sheet without its comments and its indentation, and with few other spaces.
-
-    It does not know the languages, and replaces what COMPACT has for them. So no text of the page has an operator or
-    two slashes between spaces, or spaces within braces; and its templates ignore spaces around line ends.
-    """
-    for found, instead in COMPACT[suffix]:
-        source = found.sub(instead, source)
-    return source
-
-
-def _files() -> dict[str, Path]:
-    """Return the page's files by their paths."""
-    found: dict[str, Path] = {}
-    top = Path(str(resources.files("hubbub"))) / "page"
-    for prefix, folder in (("/page/", top), ("/page/vendor/", top / "vendor")):
-        found |= {prefix + file.name: file for file in folder.iterdir() if file.is_file() and file.suffix in TYPES}
-    found["/"] = found["/page/index.html"]
-    found["/worker.js"] = found.pop("/page/worker.js")  # a service worker serves the paths beside it
-    return found

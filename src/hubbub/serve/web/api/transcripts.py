@@ -1,18 +1,42 @@
-"""The transcript of a room as a response of the API, made a page of the log at a time."""
+"""The transcript of a room on the API: a file to download, made a page of the log at a time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from aiohttp import web
 
 from hubbub.errors import BrokerError
-from hubbub.model.queries import LogPage
+from hubbub.model.queries import LAST, After, LogPage
+from hubbub.model.viewer import Viewer
+from hubbub.serve.web.api.context import ApiContext
+from hubbub.serve.web.http import Call
 from hubbub.wire.transcript import FORMS, Transcript
+from hubbub.wire.web import http as wire
+
+PIECE = 1000  # messages of a transcript that are read at a time
 
 
-def response(form: str, room: str, first: LogPage, read: Callable[[int], Awaitable[LogPage]]) -> web.Response:
+async def download(api: ApiContext, call: Call, query: wire.TranscriptQuery, room: str) -> web.Response:
+    """Return all messages of a room as a file."""
+    return await transcript_for(api, call, room, query.format, api.viewer(call))
+
+
+async def transcript_for(api: ApiContext, call: Call, room: str, form: str, viewer: Viewer) -> web.Response:
+    """Return all messages of a room that a viewer may read; each page of the log is a request of the client."""
+
+    async def read(seq: int) -> LogPage:
+        await asyncio.sleep(api.rates.delay(call.origin))
+        page: LogPage = await api.requests.read(After(room, seq, LAST, PIECE, True, viewer=viewer))
+        return page
+
+    first = await api.requests.read(After(room, 0, LAST, PIECE, True, viewer=viewer))
+    return api.numbered(_response(form, room, first, read))
+
+
+def _response(form: str, room: str, first: LogPage, read: Callable[[int], Awaitable[LogPage]]) -> web.Response:
     """Return the transcript of a room as a file to download.
 
     Args:

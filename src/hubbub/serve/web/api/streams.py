@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from aiohttp import web
+
 from hubbub.chat.hub import Hub
 from hubbub.errors import Refused
+from hubbub.model.access import Action
 from hubbub.model.account import Account
 from hubbub.model.events import Event
 from hubbub.serve.sockets.connection import Connection
-from hubbub.wire.web.http import StreamEncoder
+from hubbub.serve.web.api.context import ApiContext
+from hubbub.serve.web.http import Call
+from hubbub.serve.web.responses import EVENTS, JSON, TEXT
+from hubbub.wire.web import http as wire
+from hubbub.wire.web.negotiation import preferred
 
 ALIVE = 20.0  # seconds between two keep-alive messages
 
@@ -27,7 +34,7 @@ class EventStreamClient:
     wire_name = "stream"
     is_idle = True  # never asked: it has no items
 
-    def __init__(self, hub: Hub, encoder: StreamEncoder, room: str, after: int | None, other: bool) -> None:
+    def __init__(self, hub: Hub, encoder: wire.StreamEncoder, room: str, after: int | None, other: bool) -> None:
         self._hub = hub
         self._form = encoder
         self._room = room
@@ -117,3 +124,35 @@ class EventStreamClient:
     def _end(self) -> None:
         self._connection.finish(self._form.end)
         self._hub.depart(self._session)
+
+
+async def follow(api: ApiContext, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
+    """Hand the connection over to a stream of a room's entries."""
+    await api.requests.may(api.requester(call), Action.WATCH, room)
+    # A client that prefers JSON is a program, so it gets events, not lines.
+    lines = preferred(call.request.headers.get("Accept", ""), (EVENTS, JSON, TEXT)) == TEXT
+    kind = TEXT if lines else EVENTS
+    encoder = api.encoders[kind, call.request.version >= (1, 1)]
+    headers = {
+        "Content-Type": f"{kind}; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",  # makes nginx forward each part at once
+    }
+    if call.request.method == "HEAD":
+        return web.Response(headers=headers)
+    after, other = None, False
+    if mark := _mark(call, query):
+        after = wire.place(mark, api.hub.log.log_id)
+        other = after is None
+    if encoder.cut is wire.chunk:
+        headers["Transfer-Encoding"] = "chunked"
+    stream = EventStreamClient(api.hub, encoder, room, after, other)
+    if call.bearer:
+        stream.act_for(call.bearer)
+    await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
+
+
+def _mark(call: Call, query: wire.StreamQuery) -> str:
+    """Return the mark after which a client continues, "" for none. Ignore a Last-Event-ID that is no mark."""
+    last = call.request.headers.get("Last-Event-ID", "")
+    return last if wire.is_mark(last) else query.after or ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hubbub.serve.web.api import PREFIX, PRIVATE, ROUTES, Route
+from hubbub.serve.web.api.routes import PREFIX, ROUTES, Route
 from hubbub.wire.transcript import FORMS
 from hubbub.wire.web import http as wire
 
@@ -47,12 +47,6 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return [one for one in (ROOM, NAME) if f"{{{one['name']}}}" in route.path] + query
 
 
-def _operation_id(route: Route) -> str:
-    if route.path.startswith(PRIVATE):
-        return f"{route.run.__name__}-private"
-    return route.run.__name__ + ("" if "{room}" in route.path or route.path == "/rooms" else "-all")
-
-
 def _operation(route: Route) -> dict[str, Any]:
     stream = route.path.endswith("/stream")
     form = "text/event-stream" if stream else "application/json"
@@ -60,7 +54,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.path.endswith("/transcript"):
         content = {known.media_type: {"schema": {"type": "string"}} for known in FORMS.values()}
     operation: dict[str, Any] = {
-        "operationId": _operation_id(route),
+        "operationId": route.id,
         "summary": route.summary,
         "parameters": _parameters(route),
         "responses": {
