@@ -22,7 +22,7 @@ def draft_of(room: str, kind: str, nick: str, text: str, id: str, *rest: Any, **
 def changed(entry: Entry, **fields: Any) -> Entry:
     """Return an entry with other fields; `kind` and `text` are those of its record."""
     if {"kind", "text", "tags"} & set(fields):
-        return entry_of(**{**record(entry)._asdict(), **fields})
+        return entry_of(**{**structs.asdict(record(entry)), **fields})
     return structs.replace(entry, **fields)
 
 

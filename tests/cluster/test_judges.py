@@ -11,6 +11,7 @@ import pages
 import pytest
 from crowd import Voice
 from holders import Span
+from msgspec.structs import asdict
 from pages import NOT_STORED, STORED, Page
 
 from hubbub.model.codec import record
@@ -29,7 +30,7 @@ LOG = [entry(1), entry(2), entry(3, "a", "m1"), entry(4), entry(5)]
 def page() -> Page:
     made = Page("a", [])
     made.first = 1
-    made.seen = [{**record(one)._asdict(), "kind": "message"} for one in LOG[1:]]
+    made.seen = [{**asdict(record(one)), "kind": "message"} for one in LOG[1:]]
     made.fates, made.numbers = {"m1": STORED}, {"m1": 3}
     return made
 
@@ -62,7 +63,7 @@ def test_page_that_was_wronged_is_found(wrong: Callable[[Page], Any], says: str)
 def test_message_that_is_in_the_log_twice_is_found() -> None:
     made = page()
     log = [*LOG, entry(6, "a", "m1")]
-    made.seen.append({**record(log[-1])._asdict(), "kind": "message"})
+    made.seen.append({**asdict(record(log[-1])), "kind": "message"})
     with pytest.raises(AssertionError, match="twice"):
         pages.judge(log, made)
 

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import astuple
 from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
 from hubbub.errors import BrokerError, SettingsError
@@ -694,7 +695,7 @@ def test_overruled_state_entries_of_an_older_version_do_not_come_back(log: Store
     first, second, _ = log.append([draft(text, kind=Kind.MODE) for text in ("+m", "-m+i", "+t")], clock())
     log._db.execute("DELETE FROM ruling")
     for entry in (first, second):
-        row = (1, *record(entry)[1:])
+        row = (1, *astuple(record(entry))[1:])
         log._db.execute("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     log.reopen()
     log.append([draft("-i", kind=Kind.MODE)], clock())

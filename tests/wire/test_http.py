@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from hubbub.model.codec import record
 from hubbub.model.entries import Kind
@@ -18,7 +19,7 @@ from hubbub.wire.web.http import PollInfo
 from records import entry_of
 
 ENTRY = entry_of("ops", 7, 5, 12.5, Kind.MESSAGE, "Al", "hi\nthere: ü", "x.1")
-DATA = json.dumps(record(ENTRY)._asdict(), ensure_ascii=False, separators=(",", ":")).encode()
+DATA = json.dumps(asdict(record(ENTRY)), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def test_chunk_says_its_length_in_hex_and_none_is_no_end() -> None:

@@ -20,8 +20,9 @@ Every text is written again as it was read. A kind that this version does not kn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.model.entries import (
@@ -77,8 +78,11 @@ _Sourced = (
 )
 
 
-class Record(NamedTuple):
-    """An entry with its content as texts. The fields are in the order in which users of the API see them."""
+class Record(Struct):
+    """An entry with its content as texts. The fields are in the order in which users of the API see them.
+
+    `prev` is the number of the entry of this room before it; `time` is in seconds since the epoch.
+    """
 
     room: str
     seq: int

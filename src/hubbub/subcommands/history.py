@@ -127,7 +127,7 @@ def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = Map
     rooms = {entry.room for entry in entries}
     for entry in without_secrets(entries):
         if style == "json":
-            fields = shown_record(entry)._asdict()
+            fields = structs.asdict(shown_record(entry))
             line = json.dumps(fields, ensure_ascii=False)
             click.echo(line if _is_shown(line) else json.dumps(fields))
         else:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import astuple
+
 from hubbub.model.codec import record
 from hubbub.model.entries import KINDS, Entry, Joined, ModesChanged, NickChanged, TopicSet, Unknown
 from hubbub.model.room.state import RoomState
@@ -121,7 +123,7 @@ def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator
 
 
 def _insert(db: sqlite3.Connection, room: int, entries: Iterable[Entry]) -> None:
-    rows = [(room, *record(entry)[1:]) for entry in entries]
+    rows = [(room, *astuple(record(entry))[1:]) for entry in entries]
     db.executemany("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 

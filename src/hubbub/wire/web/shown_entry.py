@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import astuple
 
-from hubbub.model.codec import shown_record
+from hubbub.model.codec import Record, shown_record
 from hubbub.model.entries import (
     Body,
     Braked,
@@ -39,7 +40,7 @@ class QuotedMessage(Struct):
     text: str
 
 
-class LogEntry(Struct):
+class LogEntry(Record):
     """An entry of a room's log. `prev` is the number of the entry before it; `time` is in seconds since the epoch.
 
     Only where they apply: `words` describe an act and follow the nick in a sentence; `re` is the id of the message that
@@ -48,16 +49,6 @@ class LogEntry(Struct):
     under another name, and `closed` if it has ended.
     """
 
-    room: str
-    seq: int
-    prev: int
-    time: float
-    kind: str
-    nick: str
-    text: str
-    id: str
-    host: str = ""
-    tags: str = ""
     words: str | UnsetType = UNSET
     re: str | UnsetType = UNSET
     reactions: dict[str, list[str]] | UnsetType = UNSET
@@ -92,7 +83,7 @@ def shown(entry: Entry, form: type[LogEntry] = LogEntry) -> LogEntry:
         more |= _poll(entry, body)
     if entry.quote:
         more["quote"] = QuotedMessage(*entry.quote)
-    return form(*shown_record(entry), **more)
+    return form(*astuple(shown_record(entry)), **more)
 
 
 def marks(tags: str) -> dict[str, Any]:
