@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write src/hubbub/text/confusables.py from Unicode's confusables.txt (UTS #39).
+"""Write src/hubbub/text/confusables/table.py from Unicode's confusables.txt (UTS #39).
 
     scripts/confusables.py confusables.txt
 
@@ -18,7 +18,7 @@ import regex
 
 from hubbub.text.names import BETWEEN, GERESH, NAME_PUNCTUATION
 
-TARGET = Path(__file__).parent.parent / "src" / "hubbub" / "core" / "confusables.py"
+TARGET = Path(__file__).parent.parent / "src" / "hubbub" / "text" / "confusables" / "table.py"
 HEAD = '''"""Which characters look like which: Unicode's prototypes for what can be in a name (UTS #39).
 
 Made by scripts/confusables.py from version {version}; the license is licenses/unicode.txt. Each word is a character and

@@ -18,10 +18,10 @@ from hubbub.chat.users.accounts import Checked, LoginPeer, NoAccounts
 from hubbub.chat.users.staying import Stay
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
-from hubbub.model.account import Account, SshKey
+from hubbub.model.accounts.account import Account, SshKey
+from hubbub.model.accounts.grants import Granted
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Mentioned, Refusal, RoomEntered
-from hubbub.model.grants import Granted
 from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.notices.mentions import Mention, merged
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
@@ -29,7 +29,7 @@ from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import refusals
-from hubbub.text.lookalikes import looks
+from hubbub.text.confusables.lookalikes import looks
 from hubbub.text.names import key_of
 from records import text_in
 

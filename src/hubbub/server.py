@@ -30,9 +30,9 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.config import Settings
 from hubbub.errors import BrokerError
-from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.notices.push import Network, Push
+from hubbub.model.rates.buckets import Budget
 from hubbub.serve import qr, service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.accept.address import bind_all, network, show, wire_of

@@ -10,8 +10,8 @@ from hubbub.accounts.logins import Policy
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Grant
 from hubbub.storage.memory_key_value import MemoryKeyValue
 
 NOON = 1_800_000_000.0

@@ -19,7 +19,7 @@ from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cli import main
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.entries import Kind
 from hubbub.startup.accounts import opened_accounts
 from hubbub.startup.cloaks import stored_secret

@@ -16,7 +16,7 @@ from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.config import Settings
 from hubbub.errors import Refused, SettingsError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.startup.accounts import opened_accounts
 from hubbub.tools.accounts import ask, opened
 from nats_servers import NatsServers

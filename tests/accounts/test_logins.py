@@ -16,8 +16,8 @@ from hubbub.accounts.logins import Policy
 from hubbub.accounts.scram import MAX_MESSAGE
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account
-from hubbub.model.grants import EVERYTHING, Grant, Permit
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import EVERYTHING, Grant, Permit
 
 REGISTERED = Accounts()
 FINGERPRINT = "0f" * 32

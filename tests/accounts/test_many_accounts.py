@@ -13,7 +13,7 @@ import pytest
 
 from called_later import Loop
 from hubbub.accounts.directory import Directory
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.storage.key_value import MAX_ITEMS
 from hubbub.storage.sqlite import key_value
 from hubbub.storage.sqlite.key_value import SqliteKeyValue

@@ -10,7 +10,7 @@ from called_later import Loop
 from hubbub.accounts.stores.marker_store import PREFIX, marker_store
 from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.storage.memory_key_value import MemoryKeyValue
 
 

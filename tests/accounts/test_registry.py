@@ -15,8 +15,8 @@ from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
 from hubbub.accounts.registry import SSH_KEYS
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account, SshKey
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.account import Account, SshKey
+from hubbub.model.accounts.grants import Grant
 from hubbub.storage.key_value import Item
 from hubbub.text import refusals
 from hubbub.text.names import key_of

@@ -15,10 +15,10 @@ from hubbub.chat.users.account_users import GRACE_SECONDS
 from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
-from hubbub.model.account import Account, SshKey, is_account
+from hubbub.model.accounts.account import Account, SshKey, is_account
+from hubbub.model.accounts.grants import EVERYTHING, Grant, Granted, Permit
 from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
-from hubbub.model.grants import EVERYTHING, Grant, Granted, Permit
 from hubbub.text import refusals
 
 

@@ -2,8 +2,8 @@
 
 from hubbub.chat.users.accounts import LoginPeer, NoAccounts
 from hubbub.errors import Refused
-from hubbub.model.account import Account, SshKey
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.account import Account, SshKey
+from hubbub.model.accounts.grants import Grant
 
 PEER = LoginPeer("192.0.2.1", True)
 

@@ -7,7 +7,6 @@ import pytest
 from doubles import House, Look, Peer
 from hubbub.chat import moderation
 from hubbub.errors import Refused
-from hubbub.model.budget import Budget
 from hubbub.model.entries import Kind
 from hubbub.model.events import (
     Acknowledged,
@@ -19,6 +18,7 @@ from hubbub.model.events import (
     RoomEntered,
     RoomsListed,
 )
+from hubbub.model.rates.buckets import Budget
 from records import text_in
 
 ECHO = Look(echo=True)

@@ -14,7 +14,7 @@ from hubbub.chat.classroom.join_codes import JoinCode
 from hubbub.chat.commands import classroom as classes
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.events import ClassShown, OpenCode
-from hubbub.model.throttle import Throttle
+from hubbub.model.rates.throttle import Throttle
 from hubbub.text import refusals
 from ops_room import ops, typed
 

@@ -8,7 +8,7 @@ from test_account_users import Town
 from doubles import FakeMentions, House, Peer
 from hubbub.chat.nodes.person import Person
 from hubbub.chat.users.read_markers import of_room
-from hubbub.model.account import host_of
+from hubbub.model.accounts.account import host_of
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import HistoryShown, Notice, Refusal
 from hubbub.model.queries import LogPage

@@ -7,9 +7,9 @@ from test_account_users import Town, codes
 from test_private_log import Post
 
 from doubles import House, Peer
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Permit
 from hubbub.model.events import LoggedIn, Missed, RoomEntered, RoomExited
-from hubbub.model.grants import Permit
 
 OPS = Permit(("read", "say"), frozenset({"ops"}))
 

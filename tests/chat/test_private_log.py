@@ -14,9 +14,9 @@ from hubbub.chat.messages import Which
 from hubbub.chat.nodes.person import Person
 from hubbub.chat.private import direct
 from hubbub.errors import BrokerError, Refused
+from hubbub.model.accounts.grants import Permit
 from hubbub.model.entries import Draft, Edited, Entry, Kind, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
-from hubbub.model.grants import Permit
 from hubbub.model.queries import Latest, LogPage
 from hubbub.text.list_pages import ListPart
 from records import text_in

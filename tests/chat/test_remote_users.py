@@ -15,7 +15,7 @@ from hubbub.chat.private import direct
 from hubbub.chat.rooms import delivery as delivery_module
 from hubbub.chat.session import Posting, User
 from hubbub.errors import Refused
-from hubbub.model.account import host_of
+from hubbub.model.accounts.account import host_of
 from hubbub.model.entries import Draft, Entry, Joined, Kind, Left
 from hubbub.model.events import (
     Acknowledged,

@@ -13,7 +13,7 @@ from hubbub.chat.rooms.loaded_room import ABSENT
 from hubbub.chat.session import User
 from hubbub.chat.users.staying import SOON, TOO_LONG, Stay, StayedRoom
 from hubbub.errors import BrokerError
-from hubbub.model.account import host_of
+from hubbub.model.accounts.account import host_of
 from hubbub.model.entries import Draft, Joined, Kicked, Left, ModeChange, ModesChanged, Said
 from hubbub.model.events import Missed
 from records import text_in

@@ -10,7 +10,7 @@ from doubles import FakeAccounts, FakePositions, House
 from hubbub.chat.users import taking_back
 from hubbub.chat.users.accounts import Checked
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Draft, Polled, RoomRenamed, Said
 from hubbub.text import refusals

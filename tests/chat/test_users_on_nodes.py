@@ -8,7 +8,7 @@ from doubles import FakeAccounts, House, Peer
 from hubbub.chat.nodes.person import Person, Screen, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Kind, Left, NickChanged
 from hubbub.model.events import NickAssigned, Notice, Private, Refusal, RoomEntered, RoomExited
 from hubbub.model.ids import end_of

@@ -8,7 +8,7 @@ import pytest
 
 from doubles import NOON, House, Peer
 from hubbub.chat.rooms.replay import RETURNING
-from hubbub.model.account import host_of
+from hubbub.model.accounts.account import host_of
 from hubbub.model.codec import stored
 from hubbub.model.entries import Entry, Joined, Kind, Left
 from hubbub.model.events import HistoryShown

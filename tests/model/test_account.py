@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 
 
 @pytest.mark.parametrize(

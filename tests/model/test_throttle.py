@@ -1,6 +1,6 @@
 import pytest
 
-from hubbub.model.throttle import Throttle
+from hubbub.model.rates.throttle import Throttle
 
 
 def test_burst_is_free_and_then_each_act_waits_for_a_token() -> None:

@@ -22,7 +22,7 @@ from opening import opened
 from hubbub import config
 from hubbub.chat.users.accounts import Made
 from hubbub.errors import Refused
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.grants import Grant
 from hubbub.subcommands.serve import serve
 from scene import PATIENCE, Place
 

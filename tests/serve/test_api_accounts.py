@@ -14,8 +14,8 @@ from serving import until
 from hubbub.accounts.keyring import digest
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account
-from hubbub.model.grants import Grant, Granted
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Grant, Granted
 from hubbub.storage.key_value import Item
 
 HERE = LoginPeer("127.0.0.1", True)

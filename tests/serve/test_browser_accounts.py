@@ -11,7 +11,7 @@ import pytest
 from asking import Answer, Talker, Web, asking
 from test_api_accounts import outcome, registered, token
 
-from hubbub.model.account import SshKey
+from hubbub.model.accounts.account import SshKey
 from hubbub.serve.web import account_pages
 from hubbub.serve.web.credentials import outcome_of
 

@@ -14,8 +14,8 @@ from virtual_time import virtual_time
 
 from doubles import FakeAccounts
 from hubbub.chat.users.accounts import LoginPeer, ScramAnswer
-from hubbub.model.account import Account
-from hubbub.model.grants import Permit
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Permit
 from hubbub.text import refusals
 from irc_messages import ANY, Message, fits
 

@@ -8,7 +8,7 @@ import pytest
 from in_thread import InThread
 
 from hubbub.accounts import hashing
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.grants import Grant
 from scene import PROMPT, Client
 
 NAWS = b"\xff\xfb\x1f"  # a telnet client introduces itself

@@ -14,7 +14,7 @@ from sshing import Relay, Session, dialled, joined, new_key, peers, session, ssh
 
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.ssh.authentication.key_file import KeyFile
 from hubbub.serve.ssh.authentication.login import TRIES
 

@@ -13,7 +13,7 @@ from serving import SECONDS, until
 from test_api_accounts import registered
 
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Acknowledged
 from hubbub.serve.hub_requests import HubRequests, Requester

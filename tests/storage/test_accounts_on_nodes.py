@@ -14,7 +14,7 @@ from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats import presence
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.events import Private
 from hubbub.model.queries import LogPage
 from hubbub.startup.accounts import opened_accounts

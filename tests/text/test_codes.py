@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.text.codes import is_shown_code, read_code, shown_code
+from hubbub.text.typed.codes import is_shown_code, read_code, shown_code
 
 
 @pytest.mark.parametrize("typed", ["BCDF-GHJK", "bcdfghjk", "bcdf ghjk", " BCDF-GHJK "])

@@ -11,8 +11,8 @@ from hubbub.chat.users.nicks import Nicks
 from hubbub.errors import Refused
 from hubbub.model.entries import Said
 from hubbub.model.room.room_ids import RoomRef
-from hubbub.text.confusables import PROTOTYPES
-from hubbub.text.lookalikes import Lookalikes, looks
+from hubbub.text.confusables.lookalikes import Lookalikes, looks
+from hubbub.text.confusables.table import PROTOTYPES
 from hubbub.text.names import key_of
 
 

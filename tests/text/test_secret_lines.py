@@ -1,6 +1,6 @@
 import pytest
 
-from hubbub.text.secret_lines import holds_password
+from hubbub.text.typed.secret_lines import holds_password
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from hubbub.errors import Refused
-from hubbub.text.timeparse import parse_time
+from hubbub.text.typed.times import parse_time
 
 HERE = timezone(timedelta(hours=2))
 NOW = datetime(2026, 11, 24, 9, 15, 30, tzinfo=HERE)

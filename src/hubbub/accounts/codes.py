@@ -24,7 +24,7 @@ from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals
-from hubbub.text.codes import LENGTH, LETTERS, read_code, shown_code
+from hubbub.text.typed.codes import LENGTH, LETTERS, read_code, shown_code
 
 PREFIX = "code/"
 PER_ACCOUNT = 5  # open codes of one purpose for an account; one more ends the oldest

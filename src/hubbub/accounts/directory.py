@@ -19,11 +19,11 @@ import msgspec
 from hubbub.accounts.former_names import FormerNames
 from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
-from hubbub.text.lookalikes import Lookalikes
+from hubbub.text.confusables.lookalikes import Lookalikes
 from hubbub.text.names import key_of
 
 log = logging.getLogger(__name__)

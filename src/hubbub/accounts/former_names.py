@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text.names import is_name, key_of
 

@@ -15,7 +15,7 @@ import msgspec
 
 from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.grants import Grant, Granted
+from hubbub.model.accounts.grants import Grant, Granted
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals
 

@@ -24,12 +24,12 @@ from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
 from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account, SshKey
-from hubbub.model.grants import EVERYTHING, SCOPES, Grant, Permit
+from hubbub.model.accounts.account import Account, SshKey
+from hubbub.model.accounts.grants import EVERYTHING, SCOPES, Grant, Permit
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
-from hubbub.text.codes import read_code
 from hubbub.text.names import check_name, key_of
+from hubbub.text.typed.codes import read_code
 
 COOKIE_SECONDS = 90 * 24 * 3600.0  # after which a cookie that is not used is void
 

@@ -16,9 +16,9 @@ from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
 from hubbub.accounts.workers import Workers
 from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account, SshKey
-from hubbub.model.budget import Buckets
-from hubbub.model.grants import SCOPES, Grant, Granted
+from hubbub.model.accounts.account import Account, SshKey
+from hubbub.model.accounts.grants import SCOPES, Grant, Granted
+from hubbub.model.rates.buckets import Buckets
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean

@@ -8,7 +8,7 @@ from typing import Any
 from hubbub.accounts.hashing import MECHANISM, ScramVerifier
 from hubbub.chat.users.accounts import ScramAnswer
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.text import refusals
 
 MAX_MESSAGE = 1024  # bytes of a message, decoded

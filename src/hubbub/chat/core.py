@@ -24,14 +24,14 @@ from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may, may_describe
-from hubbub.model.account import Account
-from hubbub.model.budget import Budget
+from hubbub.model.accounts.account import Account
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.messages.quotes import with_quotes, with_results
 from hubbub.model.messages.redactions import Redactions
 from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
+from hubbub.model.rates.buckets import Budget
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.room_ids import NamedRoom

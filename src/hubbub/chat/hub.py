@@ -40,11 +40,11 @@ from hubbub.chat.users.staying import Staying
 from hubbub.chat.users.taking_back import TakingBack
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import EVERYTHING
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Kind, Left, Said, TopicSet
 from hubbub.model.events import Event, Goodbye, Notice
-from hubbub.model.grants import EVERYTHING
 from hubbub.model.ids import end_of
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.text import names, refusals

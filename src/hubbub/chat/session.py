@@ -13,7 +13,8 @@ from msgspec import Struct, structs
 
 from hubbub.chat.rooms.loaded_room import LoadedRoom
 from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
-from hubbub.model.account import Account, SshKey, is_account
+from hubbub.model.accounts.account import Account, SshKey, is_account
+from hubbub.model.accounts.grants import EVERYTHING, Permit
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import (
@@ -26,7 +27,6 @@ from hubbub.model.events import (
     QueryResult,
     Refusal,
 )
-from hubbub.model.grants import EVERYTHING, Permit
 from hubbub.model.messages.redactions import Redactions
 from hubbub.model.notices.ignoring import Ignored, shown
 from hubbub.model.room.memory import RoomMemory

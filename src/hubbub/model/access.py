@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
-from hubbub.model.account import is_account
+from hubbub.model.accounts.account import is_account
 from hubbub.model.conversation import is_conversation, parties_of
 from hubbub.model.room.modes import QUIET, SECRET
 from hubbub.text import refusals

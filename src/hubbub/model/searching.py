@@ -12,7 +12,7 @@ from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, SEARCH_CHARS, SEARCH_WORDS
 from hubbub.text.cleaning import clean
 from hubbub.text.names import check_room, key_of
-from hubbub.text.timeparse import parse_time
+from hubbub.text.typed.times import parse_time
 
 _NAMES = "from|in|before|after"
 _QUOTE = '["“”„]'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from hubbub.model.grants import SCOPES
+from hubbub.model.accounts.grants import SCOPES
 
 
 class Principal(Protocol):

@@ -12,7 +12,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Room, Session
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, Refusal

@@ -17,8 +17,8 @@ from msgspec import structs
 from hubbub import config
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.users.accounts import LoginPeer
-from hubbub.model.account import Account
-from hubbub.model.grants import SCOPES, Grant, Granted
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import SCOPES, Grant, Granted
 from hubbub.subcommands.options import WHERE, Command, Sentence, settings_options, typed_password
 from hubbub.tools import accounts as tool
 from hubbub.tools import transfer

@@ -12,7 +12,7 @@ from hubbub.errors import Refused
 from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MARKS_IN_ROW, NAME_CHARS
 from hubbub.text.cleaning import STACK, clean, fold
-from hubbub.text.lookalikes import looks
+from hubbub.text.confusables.lookalikes import looks
 from hubbub.text.patterns import pattern
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.entries import SAID, Entry
 from hubbub.startup import brokers
 from hubbub.startup.accounts import opened_accounts

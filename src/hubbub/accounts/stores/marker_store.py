@@ -9,7 +9,7 @@ import msgspec
 
 from hubbub.accounts.stores.merged_store import MergedStore
 from hubbub.chat.users.read_markers import ReadMarkers, of_person
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.storage.key_value import KeyValueStore
 
 PREFIX = "read/"  # of the keys, before the id of the account

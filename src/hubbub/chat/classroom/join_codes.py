@@ -9,7 +9,7 @@ from hubbub.chat.classroom.ballots import token_of
 from hubbub.chat.classroom.lists import ListChanged, Lists
 from hubbub.errors import Refused
 from hubbub.text import refusals
-from hubbub.text.codes import LETTERS, read_code
+from hubbub.text.typed.codes import LETTERS, read_code
 
 if TYPE_CHECKING:
     from hubbub.chat.core import Core

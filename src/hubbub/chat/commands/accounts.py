@@ -13,7 +13,7 @@ from hubbub.chat.session import Session, owner
 from hubbub.chat.users.account_users import PASSWORD
 from hubbub.chat.users.accounts import Checked, close
 from hubbub.errors import Refused
-from hubbub.model.account import Account, SshKey
+from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.events import Notice
 from hubbub.text import refusals
 

@@ -13,7 +13,7 @@ from hubbub.model.entries import Entry, ModeChange, Polled
 from hubbub.model.events import ClassShown, Notice, OpenCode, OpenQuestion
 from hubbub.model.messages.polls import doubt, question, tally
 from hubbub.text import refusals
-from hubbub.text.codes import shown_code
+from hubbub.text.typed.codes import shown_code
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub

@@ -12,7 +12,7 @@ from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.events import Notice
 from hubbub.text import refusals
-from hubbub.text.codes import read_code, shown_code
+from hubbub.text.typed.codes import read_code, shown_code
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub

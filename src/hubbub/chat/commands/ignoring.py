@@ -11,7 +11,7 @@ from hubbub.chat.commands.accounts import change, changeable_account
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import owner
 from hubbub.errors import Refused
-from hubbub.model.account import Account, is_account
+from hubbub.model.accounts.account import Account, is_account
 from hubbub.model.events import Notice
 from hubbub.model.notices.ignoring import MOST, Ignored
 from hubbub.text import refusals

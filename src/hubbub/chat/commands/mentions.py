@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from hubbub.chat.commands.accounts import change, changeable_account
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.events import Event, HistoryShown, Notice
 from hubbub.model.notices.mentions import MOST_WORDS, own_word
 from hubbub.model.notices.push import is_address

@@ -13,9 +13,9 @@ from hubbub.chat import moderation
 from hubbub.chat.commands import codes
 from hubbub.chat.session import Session, User, owner
 from hubbub.model.access import Action, may
+from hubbub.model.accounts.grants import with_admin
 from hubbub.model.entries import ModeChange
 from hubbub.model.events import Event, Notice, Refusal, SettingsListed
-from hubbub.model.grants import with_admin
 from hubbub.model.room.masks import mask_targets
 from hubbub.model.room.masks.masks import MUTE, whole_mask
 from hubbub.model.room.modes import LETTERS

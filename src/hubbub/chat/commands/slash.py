@@ -25,10 +25,10 @@ from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Since
 from hubbub.text import refusals
 from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES
 from hubbub.text.cleaning import beginning, clean, clean_exactly
-from hubbub.text.codes import is_shown_code
 from hubbub.text.list_pages import ListPart, page
 from hubbub.text.names import LOBBY, key_of
-from hubbub.text.timeparse import parse_time
+from hubbub.text.typed.codes import is_shown_code
+from hubbub.text.typed.times import parse_time
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub

@@ -19,7 +19,7 @@ from hubbub.chat.nodes.orphans import Orphans
 from hubbub.chat.nodes.person import Person, Screen, note_details, take_details
 from hubbub.chat.nodes.remote_places import Place, RemotePlaces
 from hubbub.chat.session import Posting, Room, User
-from hubbub.model.account import id_of, is_account
+from hubbub.model.accounts.account import id_of, is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
 from hubbub.model.ids import end_of, user_of

@@ -17,7 +17,7 @@ from hubbub.chat.users.accounts import Accounts
 from hubbub.chat.users.read_markers import of_room
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
-from hubbub.model.account import Account, id_of, is_account
+from hubbub.model.accounts.account import Account, id_of, is_account
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Event, Mentioned
 from hubbub.model.notices.ignoring import hides

@@ -16,7 +16,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.notices.mentions import Mentions
 from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account, id_of
+from hubbub.model.accounts.account import Account, id_of
 from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Notice

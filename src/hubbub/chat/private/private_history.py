@@ -11,7 +11,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.private.positions import Position, Positions
 from hubbub.chat.session import Parties, Session
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.conversation import conversation_of, is_conversation, partner_of
 from hubbub.model.entries import Entry
 from hubbub.model.events import Missed, Notice, PrivateShown

@@ -19,7 +19,7 @@ from hubbub.chat.session import Parties, Posting, Session, User
 from hubbub.chat.steps import give
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.codec import text_of
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Body, Entry, Redacted, Said

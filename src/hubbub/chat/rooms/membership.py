@@ -23,8 +23,8 @@ from hubbub.model.room.room_ids import RoomRef
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import clean
-from hubbub.text.codes import read_code
 from hubbub.text.names import LOBBY, key_of
+from hubbub.text.typed.codes import read_code
 
 
 class Rooms(ShownRooms):

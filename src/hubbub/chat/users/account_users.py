@@ -23,7 +23,7 @@ from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.chat.users.naming import Naming
 from hubbub.errors import Refused
 from hubbub.model import ids
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Draft, Left
 from hubbub.model.events import LoggedIn, NickAssigned, Notice

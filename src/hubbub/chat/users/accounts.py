@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from hubbub.errors import Refused
-from hubbub.model.account import Account, SshKey
-from hubbub.model.grants import Grant, Granted
+from hubbub.model.accounts.account import Account, SshKey
+from hubbub.model.accounts.grants import Grant, Granted
 from hubbub.text import refusals
 
 Checked = Callable[[Account | Refused], None]

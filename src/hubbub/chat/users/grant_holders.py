@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from hubbub.chat.session import Session
 from hubbub.chat.users.accounts import Accounts
-from hubbub.model.account import Account
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Grant
 
 
 class GrantHolders:

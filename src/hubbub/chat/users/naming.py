@@ -11,7 +11,7 @@ from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model.access import Action
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.entries import NickChanged
 from hubbub.model.events import NickAssigned, Notice
 from hubbub.text import names, refusals

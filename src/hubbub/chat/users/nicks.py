@@ -8,9 +8,9 @@ from typing import Protocol
 from hubbub.chat.session import User
 from hubbub.chat.users.accounts import Accounts, NoAccounts
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.text import names, refusals
-from hubbub.text.lookalikes import Lookalikes
+from hubbub.text.confusables.lookalikes import Lookalikes
 from hubbub.text.names import key_of
 
 

@@ -8,7 +8,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.session import Session
 from hubbub.chat.users.read_markers import of_room
 from hubbub.errors import BrokerError
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.events import MarkerMoved
 from hubbub.model.notices.mentions import Mention
 

@@ -18,7 +18,7 @@ from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, User
 from hubbub.chat.users.account_users import AccountUsers, Chat, Recalled
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account, id_of
+from hubbub.model.accounts.account import Account, id_of
 from hubbub.model.events import Event
 
 SOON = 1.0  # seconds until a change is stored: a user who joins many rooms costs one write

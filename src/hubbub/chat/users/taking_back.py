@@ -13,7 +13,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.private.positions import Position
 from hubbub.chat.session import Posting
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Draft, Polled, Redacted, Said
 from hubbub.model.ids import redaction_for

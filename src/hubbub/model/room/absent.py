@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hubbub.model.account import host_of, is_account
+from hubbub.model.accounts.account import host_of, is_account
 from hubbub.model.entries import Entry, Joined, Kicked, Left, NickChanged
 from hubbub.model.ids import process_of, user_of
 from hubbub.text.names import key_of

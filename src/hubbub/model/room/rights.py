@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from hubbub.model.account import is_account
+from hubbub.model.accounts.account import is_account
 from hubbub.model.entries import ModeChange
 from hubbub.model.room.modes import PREFIXES
 from hubbub.model.room.settings import RoomSettings

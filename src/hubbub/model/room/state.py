@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model.account import is_account
+from hubbub.model.accounts.account import is_account
 from hubbub.model.entries import (
     Body,
     Braked,

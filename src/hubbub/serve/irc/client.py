@@ -7,7 +7,7 @@ from typing import Any
 from hubbub.chat.hub import Hub
 from hubbub.chat.users.accounts import ScramLogin
 from hubbub.chat.users.read_markers import ReadMarkers
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.irc.metadata_values import MetadataSubscriptions
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.replies import IrcReplies

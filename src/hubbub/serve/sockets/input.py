@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hubbub.model.throttle import Throttle
+from hubbub.model.rates.throttle import Throttle
 from hubbub.serve.sockets.peer_socket import READ, ConnectionState, PeerSocket, SharedParts
 
 # Bytes kept in addition to READ: of TLS connections, and of any connection that the peer has closed.

@@ -7,7 +7,7 @@ from time import thread_time
 
 import asyncssh
 
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.sockets.connection import STOPPING, TICK, Connection
 from hubbub.serve.ssh.authentication.identity import SshIdentity

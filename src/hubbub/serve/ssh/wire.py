@@ -9,7 +9,7 @@ from functools import partial
 import asyncssh
 
 from hubbub.chat.hub import Hub
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.hub_requests import HubRequests, Requester
 from hubbub.serve.late_wire import load

@@ -12,9 +12,9 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
 from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer, close
 from hubbub.errors import BrokerError, Closed, Refused
-from hubbub.model.account import Account
-from hubbub.model.budget import Buckets
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Grant
+from hubbub.model.rates.buckets import Buckets
 from hubbub.model.viewer import Viewer
 from hubbub.serve import qr
 from hubbub.serve.sockets.connection import Shared

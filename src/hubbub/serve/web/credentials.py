@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.text import refusals
 from hubbub.wire.web import credentials as wire
 

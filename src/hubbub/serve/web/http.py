@@ -17,7 +17,7 @@ from typing import Any, NoReturn, cast
 from aiohttp import web
 
 from hubbub.chat.users.accounts import LoginPeer
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.sockets.connection import TICK, ClientProtocol, Connection, Shared
 from hubbub.serve.sockets.peer_socket import ConnectionState
 from hubbub.text import refusals

@@ -21,9 +21,9 @@ from hubbub.model import searching
 from hubbub.model.events import QueryResult
 from hubbub.model.queries import LAST, After, Around, Latest, Search
 from hubbub.text import names, refusals
-from hubbub.text.codes import is_shown_code
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import key_of
+from hubbub.text.typed.codes import is_shown_code
 from hubbub.wire.web import requests as wire
 
 

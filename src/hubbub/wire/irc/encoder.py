@@ -10,7 +10,7 @@ from typing import Any
 import regex
 from msgspec.structs import replace
 
-from hubbub.model.account import is_account
+from hubbub.model.accounts.account import is_account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import (
     Body,

@@ -69,7 +69,7 @@ from hubbub.model.messages import polls, reactions
 from hubbub.model.room.modes import HANDS, describe, rest
 from hubbub.text.names import LOBBY
 from hubbub.text.tags import EDITED, reply_to
-from hubbub.text.timeparse import shown_time
+from hubbub.text.typed.times import shown_time
 from hubbub.wire.line.wrap import columns, wrap
 
 PROMPT = "Enter your name: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hubbub.text.secret_lines import holds_password
+from hubbub.text.typed.secret_lines import holds_password
 from hubbub.wire.line.reader import LineSignal
 from hubbub.wire.terminal.completion import Vocabulary, complete
 from hubbub.wire.terminal.history import TypedHistory

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from hubbub.model.grants import SCOPES
+from hubbub.model.accounts.grants import SCOPES
 from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import SHOWN
 from hubbub.wire.web.site import host_name

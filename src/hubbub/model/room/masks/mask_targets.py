@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.model.account import is_account
+from hubbub.model.accounts.account import is_account
 from hubbub.model.room.masks.masks import ACCOUNT, NOBODY, Mask, read_mask
 from hubbub.text import refusals
 from hubbub.text.cleaning import fold_text

@@ -11,7 +11,7 @@ from functools import partial
 from hubbub.chat.users.account_users import Outcome, Start
 from hubbub.chat.users.accounts import Checked, LoginPeer, ScramLogin
 from hubbub.errors import Refused
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.accept.tls import client_fingerprint
 from hubbub.serve.irc.client import IrcClient, SaslExchange
 from hubbub.serve.irc.commands import registration

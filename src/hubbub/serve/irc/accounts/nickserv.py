@@ -15,7 +15,7 @@ from hubbub.chat.commands.accounts import account_of, changeable_account
 from hubbub.chat.users.account_users import PASSWORD
 from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
-from hubbub.model.grants import Grant
+from hubbub.model.accounts.grants import Grant
 from hubbub.serve.irc.accounts import login
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import human

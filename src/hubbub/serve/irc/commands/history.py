@@ -27,7 +27,7 @@ from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import clean_exactly, is_blank
 from hubbub.text.formatting import CUT
 from hubbub.text.names import is_name, is_room, key_of
-from hubbub.text.timeparse import shown_time
+from hubbub.text.typed.times import shown_time
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, channel, stamp
 

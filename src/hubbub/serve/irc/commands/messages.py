@@ -19,8 +19,8 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.channels import find_room
 from hubbub.text import refusals
 from hubbub.text.cleaning import clean, clean_exactly, is_blank
-from hubbub.text.secret_lines import holds_password
 from hubbub.text.tags import REACT, UNREACT, of_client, of_name, reply_to, without
+from hubbub.text.typed.secret_lines import holds_password
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from hubbub.model.access import Action, may
-from hubbub.model.grants import with_admin
+from hubbub.model.accounts.grants import with_admin
 from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
 from hubbub.serve.irc.client import IrcClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from hubbub.chat.session import User
-from hubbub.model.account import Account, SshKey
+from hubbub.model.accounts.account import Account, SshKey
 
 
 class SshIdentity(Struct):

@@ -11,7 +11,7 @@ import asyncssh
 
 from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.account import Account, SshKey
+from hubbub.model.accounts.account import Account, SshKey
 from hubbub.serve.ssh.authentication.identity import SshIdentity
 from hubbub.serve.ssh.authentication.key_file import KeyFile
 from hubbub.text import refusals

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hubbub.chat.users.accounts import Accounts, LoginPeer
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.serve.web.credentials import outcome_of
 from hubbub.text import refusals
 from hubbub.wire.web import credentials as wire

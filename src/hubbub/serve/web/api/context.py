@@ -8,7 +8,7 @@ from aiohttp import web
 
 from hubbub.chat.hub import Hub
 from hubbub.chat.users.accounts import Accounts
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hubbub.config import Settings
-from hubbub.model.throttle import Throttle
+from hubbub.model.rates.throttle import Throttle
 
 PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
 ADDRESSES = 1024  # maximum number of addresses whose rates are remembered

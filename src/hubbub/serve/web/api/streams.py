@@ -7,7 +7,7 @@ from aiohttp import web
 from hubbub.chat.hub import Hub
 from hubbub.errors import Refused
 from hubbub.model.access import Action
-from hubbub.model.account import Account
+from hubbub.model.accounts.account import Account
 from hubbub.model.events import Event
 from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.web.api.context import ApiContext

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from hubbub.text.cleaning import fold
-from hubbub.text.confusables import PROTOTYPES
+from hubbub.text.confusables.table import PROTOTYPES
 
 
 def _skeleton(text: str) -> str:

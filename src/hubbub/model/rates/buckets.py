@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 
-from hubbub.model.throttle import Throttle
+from hubbub.model.rates.throttle import Throttle
 from hubbub.text import refusals
 
 MOST = 4096  # buckets of a kind; the least recently used ones are removed first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from hubbub.model.grants import EVERYTHING, Permit
+from hubbub.model.accounts.grants import EVERYTHING, Permit
 from hubbub.model.notices.ignoring import Ignored
 
 SUFFIX = ".account"  # of the host of users who own an account: no other host ends with it
