@@ -148,7 +148,7 @@ def test_join_twice_is_one_join() -> None:
     house.answer()
     house.hub.rooms.join(al.session, "ops")
     house.settle()
-    assert len(house.broker.of("ops")) == 1 and al.session.pending == {}
+    assert len(house.broker.of("ops")) == 1 and al.session.pending == []
 
 
 def test_two_wait_for_the_same_room() -> None:

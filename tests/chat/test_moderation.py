@@ -893,7 +893,7 @@ def test_name_is_given_to_one_room_alone() -> None:
     house.settle()
     assert codes == ["name-in-use"]
     assert bo.sees()[0] == Refusal("name-in-use", "Another room is just being renamed to dev; try again.", room="dev")
-    assert al.user in awake["dev"].members and "den" in awake and bo.session.pending == {}
+    assert al.user in awake["dev"].members and "den" in awake and bo.session.pending == []
 
 
 def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
@@ -935,7 +935,7 @@ def test_join_of_a_room_that_is_renamed_meanwhile_opens_a_new_room() -> None:
     house.settle()
     assert list(house.hub.rooms.loaded) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops=2"]
     assert bo.session.current_name == "ops" and house.broker.log[-1].room == "ops"
-    assert bo.session.pending == {} and not bo.user.joining
+    assert bo.session.pending == [] and not bo.user.joining
 
 
 def test_anybody_asks_people_into_an_open_room() -> None:

@@ -719,7 +719,7 @@ def test_kicked_session_continues_although_the_room_was_loaded_again(typed: str)
     assert "tea" in house.hub.rooms.loaded and al.untaken
     house.commit(entries)
     house.settle()
-    assert not al.untaken and al.session.pending == {}
+    assert not al.untaken and al.session.pending == []
 
 
 def test_local_member_that_the_log_says_has_left_joins_again() -> None:

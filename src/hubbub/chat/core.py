@@ -355,9 +355,9 @@ class Core:
         draft = Draft(room.name, nick, body, id, session.host, tags, must_store, room.id)
         posting = Posting(draft, session, label)
         if type(body) is not Said and not session.closed:
-            session.pending[posting] = None
+            session.pending.append(posting)
         if session.user and isinstance(body, MEMBERSHIP):
-            session.user.changing[posting] = None
+            session.user.changing.append(posting)
         self.pipeline.add(posting)
         return posting
 

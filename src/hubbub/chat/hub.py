@@ -174,7 +174,7 @@ class Hub(Core):
             user.remove_session(session)
             # Those that no session is given any more: another session may be there for some rooms only.
             alone = [room for room in rooms if not any(one in room.sessions for one in user.sessions)]
-            user.given |= {room.id: self.delivery.delivered_up_to(session, room) for room in alone}
+            user.given = {**user.given} | {room.id: self.delivery.delivered_up_to(session, room) for room in alone}
         for room in rooms:
             self.rooms.detach(session, room)
         if user:

@@ -290,8 +290,8 @@ class Pipeline:
                 self._forget_join(draft.room_id)
             if session:
                 session.unsettled -= posting.size
-                if session.user and session.user.changing:
-                    session.user.changing.pop(posting, None)
+                if session.user and posting in session.user.changing:
+                    session.user.changing.remove(posting)
                 if posting.error:
                     self.undo(session, draft)
         self._resume((*postings, *again) if again else postings)
@@ -301,7 +301,8 @@ class Pipeline:
         touched: dict[Session, None] = {}
         for posting in postings:
             if posting.session:
-                posting.session.pending.pop(posting, None)
+                if posting in posting.session.pending:
+                    posting.session.pending.remove(posting)
                 touched[posting.session] = None
                 if type(posting.draft.body) in MEMBERSHIP and (user := posting.session.user):
                     touched.update(dict.fromkeys(user.sessions))

@@ -18,7 +18,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.nodes.orphans import Orphans
 from hubbub.chat.nodes.person import Person, Screen, note_details, take_details
 from hubbub.chat.nodes.remote_places import Place, RemotePlaces
-from hubbub.chat.session import Posting, Room, User
+from hubbub.chat.session import NOTHING, Posting, Room, User
 from hubbub.model.accounts.account import id_of, is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
@@ -245,7 +245,7 @@ class RemoteUsers:
     def hand_over(self, user: User, reason: str) -> None:
         """Leave a user, whose last session on this node has ended for a reason, to the other nodes."""
         user.is_remote = True
-        user.screens, user.last_session, user.left_at, user.given = 0, None, 0.0, {}
+        user.screens, user.last_session, user.left_at, user.given = 0, None, 0.0, NOTHING
         self._authors.pop(user.id_prefix, None)
         user.id_prefix = next(reversed(self._homes[user].values())).id_prefix
         self._gone_on[user] = reason

@@ -67,7 +67,7 @@ class PrivateLog:
     def tell_unstored(self, session: Session, account: Account) -> None:
         """Tell a session the first time that a message to an account is not stored."""
         if account.id not in session.told_unstored and len(session.told_unstored) < TOLD:
-            session.told_unstored.add(account.id)
+            session.told_unstored += (account.id,)
             which = "you" if account.history else account.name
             self._core.reply(session, Notice((f"Not stored, because {which} switched the history off",)))
 

@@ -64,7 +64,7 @@ class Rooms(ShownRooms):
             self._core.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
         self._core.block(session, self._core.budget.joins.charge(session.address))
-        user.asking.add(room)
+        user.asking += (room,)
         self.load(session, room, partial(self._ask_in, session, room, after, key))
 
     def join_by_code(self, session: Session, typed: str) -> None:
@@ -119,7 +119,7 @@ class Rooms(ShownRooms):
         """Cancel a session's pending loads and watches, and end its visit."""
         for name in self._waking.withdraw(session):
             if session.user:
-                session.user.asking.discard(name)
+                _has_asked(session.user, name)
         for one in [one for one in session.pending if isinstance(one, Operation) and one.kind == "load"]:
             session.end(one)
         self.watching.withdraw(session)
@@ -128,7 +128,7 @@ class Rooms(ShownRooms):
     # --- steps of joining and leaving -------------------------------------------------------------------------
 
     def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
-        owner(session).asking.discard(name)
+        _has_asked(owner(session), name)
         if not self._needs_code(session, key, room):
             opens = not isinstance(room, BrokerError) and self.codes.are_for(room, key)
             self._let_in(session, name, after, "" if opens else key, room)
@@ -336,3 +336,8 @@ class Rooms(ShownRooms):
         for session in [one for member in room.members for one in member.sessions if one.permit.rooms]:
             self.fit(session)
         self.watching.admit(room)
+
+
+def _has_asked(user: User, name: str) -> None:
+    """Note that a room, which a user wanted to join, is being loaded no more."""
+    user.asking = tuple(one for one in user.asking if one != name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.chat.classroom import ballots
 from hubbub.chat.rooms.missed import tell_missed
 from hubbub.chat.rooms.opening import OpenRooms
-from hubbub.chat.session import Room, Session, owner
+from hubbub.chat.session import Room, Session, owner, without
 from hubbub.chat.turns import DELIVER, HubStep
 from hubbub.model.entries import Entry
 from hubbub.model.events import HistoryShown, RoomEntered, RoomExited
@@ -48,7 +48,7 @@ class ShownRooms(OpenRooms):
     def show_again(self, session: Session, room: Room) -> None:
         """Show a session a room in which its user is already, and the entries that the user has missed there."""
         user = owner(session)
-        given = user.given.pop(room.id, None)
+        given, user.given = user.given.get(room.id), without(user.given, room.id)
         left_at = 0.0 if given is None else user.left_at
         self.show(session, room, session.seen.get(room.id, given), left_at)
 
@@ -72,11 +72,11 @@ class ShownRooms(OpenRooms):
     def detach(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""
         self._delivery.end(session, room)
-        session.watched.pop(room.id, None)
+        session.watched = without(session.watched, room.id)
         if session.current == room.id:
             session.current = ""
             if session.rooms and not session.closed:
-                self.focus(session, next(reversed(session.rooms)))
+                self.focus(session, list(session.rooms)[-1])
         self.close_if_empty(room)
 
 

@@ -42,7 +42,7 @@ class Watching:
             self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
 
     def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
-        session.watched[room.id] = room
+        session.watched = {**session.watched, room.id: room}
         session.current = room.id
         room.add_session(session, session.encoder)
         self._core.delivery.start(session, room, cursor)

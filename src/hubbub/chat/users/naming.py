@@ -7,7 +7,7 @@ from functools import partial
 
 from hubbub.chat.core import Core
 from hubbub.chat.rooms.membership import Rooms
-from hubbub.chat.session import Posting, Room, Session, User, author, owner
+from hubbub.chat.session import NOTHING, Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model.access import Action
@@ -181,7 +181,7 @@ class Naming:
         welcome()
         for room in session.rooms.values():
             self._rooms.show_again(session, room)
-        session.seen = {}
+        session.seen = NOTHING
         session.flush()
 
     def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:

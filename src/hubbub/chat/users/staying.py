@@ -288,7 +288,7 @@ class Staying:
         user.trust(room.id)  # the host is that of an account, so the rights there are theirs
         room.add_member(user, one.joined)
         if knows:
-            user.given[room.id] = one.given
+            user.given = {**user.given, room.id: one.given}
 
     def _came(self, user: User, id: str, done: Callable[[], None]) -> None:
         self._coming.discard(id)

@@ -121,7 +121,7 @@ class RoomMemory:
         # Its masks in rooms that it has left.
         self.former = FormerMasks(FORMER_ROOMS)
         # The memories of its account and of the browsers that it comes from; other users may share them.
-        self.recalled: list[FormerMasks] = []
+        self.recalled: tuple[FormerMasks, ...] = ()
         # The rooms in which its identity is known: it had rights there, or knows the key.
         self.trusted: dict[str, None] = {}
 
@@ -143,7 +143,7 @@ class RoomMemory:
         """Share the memory of a browser or an account; only the newest RECALLED are shared."""
         memory.absorb(self.former)
         if not any(one is memory for one in self.recalled):
-            self.recalled = [*self.recalled, memory][-RECALLED:]
+            self.recalled = (*self.recalled, memory)[-RECALLED:]
 
     def absorb(self, other: RoomMemory) -> None:
         """Take over the former masks, and the rooms that know its identity, of the user that a session was before."""

@@ -74,7 +74,7 @@ class LineClient:
         self._refusals = 0
         self._refused: Refused | None = None  # the refusal of the name that is not sent yet
         self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
-        self._early: list[str] = []  # lines sent before the refusal could be read
+        self._early: tuple[str, ...] = ()  # lines sent before the refusal could be read
         self.next_item: Callable[[], str | LineSignal | None]
         self._password: SecretPrompt | None = None  # while the peer is asked for a password
         self._saved: State | None = None  # the state of the reader with which it begins
@@ -347,13 +347,15 @@ class LineClient:
         if line.strip() == "/quit" and not self._early:
             self._hub.depart(self._session)
         elif line.strip():
-            self._early.append(line)
+            self._early += (line,)
             self.next_item = self._next_early
 
     def _next_early(self) -> str | LineSignal | None:
         """Return the next line or signal, or None: once the name is not refused any more, the lines that were kept."""
         if self._refused is None and self._early:
-            return self._early.pop(0)
+            line, *rest = self._early
+            self._early = tuple(rest)
+            return line
         if self._refused is None:
             self.next_item = self._reader.next_line
         return self._reader.next_line()

@@ -40,22 +40,22 @@ class Lookalikes:
     """The names in use, indexed by their looks."""
 
     def __init__(self) -> None:
-        self._looks: dict[str, frozenset[str]] = {}  # by folded name
-        self._keys: dict[str, dict[str, None]] = {}  # folded names by look: one, or more during a rename
+        # Tuples, because both hold one or two items for each name, for which sets and dicts need four times the memory.
+        self._looks: dict[str, tuple[str, ...]] = {}  # by folded name
+        self._keys: dict[str, tuple[str, ...]] = {}  # folded names by look: one, or more during a rename
 
     def add(self, key: str, name: str) -> None:
         """Record that a name is in use; `key` is the folded name."""
         self.remove(key)
-        self._looks[key] = looks(name)
+        self._looks[key] = tuple(looks(name))
         for look in self._looks[key]:
-            self._keys.setdefault(look, {})[key] = None
+            self._keys[look] = (*self._keys.get(look, ()), key)
 
     def remove(self, key: str) -> None:
         """Record that a name is free again."""
         for look in self._looks.pop(key, ()):
-            del self._keys[look][key]
-            if not self._keys[look]:
-                del self._keys[look]
+            if others := tuple(one for one in self._keys.pop(look) if one != key):
+                self._keys[look] = others
 
     def find(self, name: str, but: Collection[str] = ()) -> str | None:
         """Return a folded name in use that looks like `name` and is not in `but`; None if there is none."""
