@@ -122,6 +122,7 @@ def test_vote_is_taken_back_by_the_button_that_gave_it(server: Server, enter: En
     yes = kit(tess).get_by_role("button", name=re.compile("^yes"))
     yes.click()
     expect(yes).to_have_text("yes 1 vote")
+    expect(yes).to_have_attribute("aria-pressed", "true")
     yes.click()
     expect(yes).to_have_text("yes 0 votes")
     expect(yes).to_have_attribute("aria-pressed", "false")

@@ -178,6 +178,7 @@ def test_room_is_managed_by_a_form_and_by_who_may(
     check_rules(page, "the settings")
     dialog.get_by_label("Only chosen people can speak").check()
     say(bob, "aye")
+    expect(said(page)).to_have_count(1)
     dialog.get_by_text("Members (2)").click()
     expect(dialog.locator(".names li")).to_have_text(["@Ada", "Bob"])
     dialog.get_by_label("Names from").fill("B")
@@ -205,6 +206,7 @@ def test_room_is_managed_by_a_form_and_by_who_may(
 def test_name_in_the_log_has_a_menu_that_hides_the_person(server: Server, enter: Enter) -> None:
     page, bob = enter(server), enter(server, "Bob")
     say(page, "hello")
+    expect(said(bob)).to_have_count(1)
     say(bob, "nonsense")
     expect(said(page)).to_have_count(2)
     said(page).last.locator("b").click()

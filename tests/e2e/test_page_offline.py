@@ -45,6 +45,7 @@ def test_last_messages_are_read_without_the_server_and_what_is_typed_is_sent_onc
     page.on("dialog", lambda dialog: dialog.accept())  # about what waits to be sent
     bob = server.join("Bob")
     bob.say(*(f"number {number}" for number in range(60)))
+    bob.barrier()
     say(page, "the last one")
     expect(said(page).last).to_contain_text("the last one")
     wait_until_kept(page, "number 59", "the last one")
@@ -164,7 +165,7 @@ def test_page_starts_where_its_files_cannot_be_kept(serve: Callable[..., Server]
     page = enter(server, service_workers="allow")
     say(page, "hello")
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    (worker,) = page.context.service_workers
+    (worker,) = page.context.service_workers or [page.context.wait_for_event("serviceworker")]
     for act in ("caches.open", "Cache.prototype.put"):
         worker.evaluate(f"() => {{ {act} = () => Promise.reject(new DOMException('', 'QuotaExceededError')); }}")
         page.reload()

@@ -295,8 +295,7 @@ def test_place_far_back_is_shown_without_all_that_lies_between(serve: Callable[.
     assert said(page).count() < 1500
     log = page.locator(".log")
     bob.say("and more hay")
-    while "and more hay" not in said(page).last.inner_text():  # one comes to the end by scrolling
-        had = said(page).last.inner_text()
+    while "and more hay" not in (had := said(page).last.inner_text()):  # one comes to the end by scrolling
         log.evaluate("log => { log.scrollTop = log.scrollHeight; }")
         expect(said(page).last).not_to_have_text(had)
     shown = [int(text.split()[1]) for text in page.locator(".text").all_inner_texts() if re.fullmatch(r"hay \d+", text)]
@@ -331,6 +330,7 @@ def test_copied_lines_are_lines(server: Server, enter: Enter) -> None:
     bob = server.join("Bob")
     page = enter(server)
     bob.say("Ada: one", "two")
+    expect(said(page)).to_have_count(2)
     paste(page, "three\n  four")
     expect(said(page)).to_have_count(3)
     lines = copied(page, said(page).first, said(page).last).split("\n")
@@ -345,6 +345,7 @@ def test_own_message_is_deleted_in_two_steps(server: Server, enter: Enter) -> No
     bob = server.join("Bob")
     page = enter(server)
     bob.say("not hers")
+    expect(said(page)).to_have_count(1)
     say(page, "wrong")
     say(page, "right")
     expect(said(page)).to_have_count(3)

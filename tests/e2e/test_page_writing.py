@@ -141,6 +141,36 @@ def test_code_has_a_face_of_its_own(server: Server, enter: Enter) -> None:
     expect(said(page)).to_have_count(3)
 
 
+# As on a busy machine: what the page does after it has drawn something comes half a second late.
+LATE = """
+    const draw = requestAnimationFrame, later = setTimeout;
+    globalThis.requestAnimationFrame = (act) => later(() => draw(act), 500);
+    globalThis.setTimeout = (act, delay, ...rest) => later(act, delay === 100 ? 600 : delay, ...rest);
+"""
+
+
+def test_what_is_done_at_once_is_not_undone_by_a_busy_page(server: Server, door: Enter) -> None:
+    page = door(server, prepare=lambda page: page.add_init_script(LATE), **PHONE)
+    page.evaluate("location.hash = '#ops'")
+    go_in(page, "Ada")
+    room, write = page.locator("h1"), page.locator("#write")
+    expect(room).to_have_text("ops")
+    page.fill("#write", "a draft")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(room).to_have_text("lobby")
+    write.press("x")
+    expect(write).to_have_value("x")
+    page.get_by_role("button", name="About this room").click()
+    page.get_by_role("dialog").get_by_role("button", name="Share the address").click()
+    page.get_by_role("dialog", name="Share lobby").get_by_role("button", name="Close").click()
+    for name in ("dev", "den"):
+        page.locator("header").get_by_role("button", name="Rooms").click()
+        page.fill("#room", name)
+        page.press("#room", "Enter")
+        expect(room).to_have_text(name)
+    expect(page.locator(".rooms")).to_be_hidden()
+
+
 # --- times ----------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +186,8 @@ def test_times_are_those_of_the_reader(server: Server, enter: Enter, zone: str) 
         say(page, f"/since {typed}")
         expect(notice).to_contain_text("Bob: one")
         assert shown.get_attribute("title") in notice.inner_text(), "it is told as it is typed"
-        notice.evaluate("line => line.remove()")
+        page.get_by_role("button", name="Close this answer").click()
+        expect(notice).to_have_count(0)
     later = page.evaluate("new Intl.DateTimeFormat('sv', { dateStyle: 'short' }).format(Date.now() + 24 * 3600e3)")
     say(page, f"/since {later}")
     expect(notice).to_contain_text("Nothing was said since then")

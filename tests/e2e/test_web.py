@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import pytest
-from browser import FLAGS, chromium
+from browser import FLAGS, PATIENCE, chromium
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from scene import STOPS, Client, Server
 from web_scene import SECONDS, talker
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -84,7 +86,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def enter(browser: Browser, server: Server, name: str) -> Page:
-    page = await (await browser.new_context()).new_page()
+    context = await browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    page = await context.new_page()
     page.errors = []  # type: ignore[attr-defined]
     page.on("pageerror", lambda error: page.errors.append(error))  # type: ignore[attr-defined]
     await page.goto(f"http://127.0.0.1:{server.port}/")

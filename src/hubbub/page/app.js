@@ -101,17 +101,15 @@ function useKeys(keys) {
 
 function App() {
   const [chat, spoken] = useChat();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const watch = () => { chat.away = document.hidden; if (!chat.away) { chat.seen(); chat.link.retry(); chat.refresh(); } chat.changed(); };
-    const online = () => chat.link.retry();
     const leave = (event) => { if (chat.sending.items.length) event.preventDefault(); }; // the browser asks first
-    const address = () => chat.follow();
     const back = ({ state }) => { if (chat.rooms.has(state?.room) || chat.talks.get(state?.room)) chat.show(state.room); };
     document.addEventListener("visibilitychange", watch);
-    addEventListener("online", online);
+    addEventListener("online", () => chat.link.retry());
     addEventListener("beforeunload", leave);
     addEventListener("popstate", back);
-    addEventListener("hashchange", address);
+    addEventListener("hashchange", () => chat.follow());
   }, []);
   const { unread, mentioned } = chat.total;
   useEffect(() => {
@@ -152,11 +150,11 @@ function Door({ chat }) {
   const field = useRef(null), secret = useRef(null), invitation = useRef(null);
   const [wants, want] = useState(CODE && "login"), [code, setCode] = useState(CODE);
   const mode = wants || { "name-registered": "login", "account-required": "login" }[chat.code] || "";
-  useEffect(() => {
+  useLayoutEffect(() => { // before anybody types
     if (!code) field.current.value = chat.nick || store.name;
   }, [code]);
-  useEffect(() => { if (chat.taken && field.current?.value === chat.taken) field.current.value = `${chat.taken}2`; }, [chat.taken]);
-  useEffect(() => (secret.current ?? field.current)?.focus(), [chat.error, chat.taken]);
+  useLayoutEffect(() => { if (chat.taken && field.current?.value === chat.taken) field.current.value = `${chat.taken}2`; }, [chat.taken]);
+  useLayoutEffect(() => (secret.current ?? field.current)?.focus(), [chat.error, chat.taken]);
   const enter = async (event) => {
     event.preventDefault();
     const name = code ? "" : field.current.value.trim();
@@ -252,7 +250,7 @@ function House({ chat }) {
     setPanel(panel === name ? "" : name);
   };
   const close = (goHome) => { setPanel(""); if (goHome) home(); else opener.current?.focus(); };
-  useEffect(() => { // into the panel
+  useLayoutEffect(() => { // into the panel
     const inside = panel && !isOpen && document.querySelector(`.${panel} .current, .${panel} button`);
     if (inside) inside.focus();
   }, [panel]);

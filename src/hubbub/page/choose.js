@@ -1,5 +1,5 @@
 // The menu on a message.
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { named } from "./text.js";
 
 const EMOJI = { "👍": "Thumbs up", "❤️": "Heart", "😂": "Laughing", "🎉": "Party", "👀": "Eyes", "✅": "Done" };
@@ -28,7 +28,7 @@ export function Menu({ chat, room, entry, at, close, about }) {
     style.setProperty("--x", `${Math.max(GAP, Math.min(at.x, innerWidth - GAP) - width)}px`);
     style.setProperty("--y", `${Math.max(GAP, below <= last ? below : above >= GAP ? above : last)}px`);
   }, []);
-  useEffect(() => { if (sure) node.current.querySelector(".do").focus(); }, [sure]);
+  useLayoutEffect(() => { if (sure) node.current.querySelector(".do").focus(); }, [sure]);
   // The buttons of a row are hidden again, and cannot have the focus back.
   const back = () => {
     const { activeElement: active } = document;

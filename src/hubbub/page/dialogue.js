@@ -1,10 +1,10 @@
 // A dialogue over the page, and the commands that it stands for.
-import { html, useEffect, useRef } from "./vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef } from "./vendor/htm-preact.js";
 
 // The page's own keys do nothing meanwhile.
 export function Dialogue({ title, close, children }) {
   const node = useRef(null);
-  useEffect(() => { node.current.showModal(); }, []);
+  useLayoutEffect(() => { node.current.showModal(); }, []);
   return html`<dialog ref=${node} class="account" aria-label=${title} onClose=${close} onKeyDown=${(event) => event.stopPropagation()}
     onClick=${(event) => { if (event.target === node.current) node.current.close(); }}>
     <h1 dir="auto">${title}</h1>${children}<form method="dialog"><button>Close</button></form></dialog>`;

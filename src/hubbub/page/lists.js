@@ -1,5 +1,5 @@
 // The rooms on one side, the people on the other.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Own } from "./account.js";
 import { Face, Icon } from "./display.js";
 import { lazy } from "./lazy.js";
@@ -21,7 +21,7 @@ export function Rooms({ chat, close, show }) {
     going.current = name;
     chat.open(name, key, "rooms");
   };
-  useEffect(() => { // the reader is in the requested room
+  useLayoutEffect(() => { // the reader is in the requested room
     if (!going.current || going.current !== chat.current) return;
     going.current = field.current.value = "";
     close(true);
@@ -64,7 +64,7 @@ export function Rooms({ chat, close, show }) {
 // The buttons of a room in the header, and the dialogues that they open.
 export function RoomButtons({ chat, room }) {
   const [open, go] = useState("");
-  useEffect(() => go(""), [room?.name]);
+  useLayoutEffect(() => go(""), [room?.name]);
   useEffect(() => { if (room && !room.isPrivate) chat.rights(room); }, [room?.name, room?.operators, room?.joined]);
   if (!room || room.isPrivate) return null;
   const close = () => go("");

@@ -3,13 +3,13 @@ import { Invitation, Secret } from "./credentials.js";
 import { Device } from "./devices.js";
 import { SshKeys } from "./ssh-keys.js";
 import { Tokens } from "./tokens.js";
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 
 const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client", ssh: "ssh" };
 
 export function Own({ chat, close }) {
   const node = useRef(null), { account } = chat, isOwner = account.name && !account.busy;
-  useEffect(() => { node.current.showModal(); }, []);
+  useLayoutEffect(() => { node.current.showModal(); }, []);
   const keys = (event) => { event.stopPropagation(); }; // the page's own keys do nothing meanwhile
   return html`<dialog ref=${node} class="account" aria-labelledby="account" onClose=${close} onKeyDown=${keys}>
     <h1 id="account">${isOwner ? html`Your account <bdi>${account.name}</bdi>` : html`Make <bdi>${chat.nick}</bdi> yours`}</h1>
@@ -20,7 +20,7 @@ export function Own({ chat, close }) {
 function Register({ chat }) {
   const secret = useRef(null), invitation = useRef(null);
   const [error, setError] = useState("");
-  useEffect(() => secret.current.focus(), [error]);
+  useLayoutEffect(() => secret.current.focus(), [error]);
   const send = async (event) => {
     event.preventDefault();
     const { failed } = await chat.account.register(chat.nick, secret.current.value, invitation.current?.value);

@@ -1,5 +1,5 @@
 // Looking for words in all rooms, or in a private conversation, and for what mentions the reader.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { cut, hue, whenOf } from "./text.js";
 import { search as searched } from "./times.js";
 
@@ -18,7 +18,7 @@ export function Search({ chat, close, mentioned }) {
   const field = useRef(null);
   const [found, setFound] = useState(null);
   const within = chat.room?.isPrivate && chat.room.stored ? chat.room : null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.current.focus();
     if (mentioned) mentions();
   }, []);

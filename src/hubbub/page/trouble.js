@@ -1,11 +1,11 @@
 // What keeps the reader from a room or from somebody, and what would help.
-import { html, useEffect, useRef } from "./vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef } from "./vendor/htm-preact.js";
 
 // Why a room was not entered, and what would help: its key, or another name.
 export function Knock({ chat, from, open }) {
   const field = useRef(null), knock = chat.knock;
   const wantsKey = knock?.code === "bad-key" && knock.from === from;
-  useEffect(() => { if (wantsKey) field.current.focus(); }, [wantsKey, knock?.room]);
+  useLayoutEffect(() => { if (wantsKey) field.current.focus(); }, [wantsKey, knock?.room]);
   const enter = (event) => {
     event.preventDefault();
     const key = field.current.value.trim();

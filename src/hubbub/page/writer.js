@@ -1,5 +1,5 @@
 // The field in which the reader writes.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { isSecret } from "./account.js";
 import { later, lazy } from "./lazy.js";
 import { folded } from "./text.js";
@@ -159,7 +159,7 @@ export function Writer({ chat, room }) {
   made.current.offers = offered.part === part && part !== undefined ? offered.found : [];
   const field = made.current, title = room?.title ?? "…", about = room?.about;
   const wants = about?.edit ? "Correct your message" : about ? `Reply to ${about.nick}` : `Message to ${title}`;
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.node = node.current;
     field.open();
   }, [chat.current, about?.id, about?.edit]);
