@@ -14,7 +14,8 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.private.positions import Position
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.chat.session import User
-from hubbub.chat.users.accounts import Checked, LoginPeer, NoAccounts
+from hubbub.chat.users.accounts import Checked, LoginPeer
+from hubbub.chat.users.no_accounts import NoAccounts
 from hubbub.chat.users.staying import Stay
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hubbub import process
-from hubbub.accounts.codes import new_letters
 from hubbub.accounts.guessing import Guesses
+from hubbub.accounts.records.codes import new_letters
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.stores.barred_store import barred_store
 from hubbub.accounts.stores.marker_store import marker_store
@@ -32,7 +32,7 @@ from hubbub.config import Settings
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.notices.push import Network, Push
-from hubbub.model.rates.buckets import Budget
+from hubbub.model.rates.budget import Budget
 from hubbub.serve import qr, service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.accept.address import bind_all, network, show, wire_of

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from called_later import Loop
-from hubbub.accounts.directory import Directory
+from hubbub.accounts.records.directory import Directory
 from hubbub.model.accounts.account import Account
 from hubbub.storage.key_value import MAX_ITEMS
 from hubbub.storage.sqlite import key_value

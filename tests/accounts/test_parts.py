@@ -14,8 +14,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from hubbub.accounts import hashing
-from hubbub.accounts.codes import read_code
 from hubbub.accounts.guessing import FORGET, FREE, PAIRS, Guesses
+from hubbub.accounts.records.codes import read_code
 from hubbub.accounts.workers import Workers
 
 

@@ -8,12 +8,12 @@ import pytest
 from msgspec import structs
 from registered import HERE, PASSWORD, THERE, Accounts, is_refused
 
-from hubbub.accounts import codes, directory
-from hubbub.accounts.directory import LONG
-from hubbub.accounts.former_names import FormerNames
-from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
+from hubbub.accounts.keys import SSH_KEYS
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
-from hubbub.accounts.registry import SSH_KEYS
+from hubbub.accounts.records import codes, directory
+from hubbub.accounts.records.directory import LONG
+from hubbub.accounts.records.former_names import FormerNames
+from hubbub.accounts.records.keyring import PER_ACCOUNT, RENEW
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.accounts.grants import Grant
@@ -131,7 +131,7 @@ def test_a_registration_is_kept_if_the_store_fails_after_it(monkeypatch: pytest.
 
 
 def test_an_address_cannot_register_any_number_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubbub.accounts.registry.REGISTRATIONS", 3)
+    monkeypatch.setattr("hubbub.accounts.registering.REGISTRATIONS", 3)
     accounts = Accounts()
     outcomes = [accounts.register(name) for name in ("Ann", "Bob", "Carol", "Dora")]
     assert is_refused(outcomes.pop(), "too-many-logins") and all(isinstance(one, Account) for one in outcomes)

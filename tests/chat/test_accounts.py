@@ -1,6 +1,7 @@
 """Without accounts, nobody can register or log in."""
 
-from hubbub.chat.users.accounts import LoginPeer, NoAccounts
+from hubbub.chat.users.accounts import LoginPeer
+from hubbub.chat.users.no_accounts import NoAccounts
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.accounts.grants import Grant

@@ -18,7 +18,7 @@ from hubbub.model.events import (
     RoomEntered,
     RoomsListed,
 )
-from hubbub.model.rates.buckets import Budget
+from hubbub.model.rates.budget import Budget
 from records import text_in
 
 ECHO = Look(echo=True)

@@ -8,8 +8,8 @@ import pytest
 
 from doubles import House
 from hubbub.errors import Refused
-from hubbub.model.rates import buckets as module
-from hubbub.model.rates.buckets import WIDER, Buckets, Budget, scopes
+from hubbub.model.rates import budget as module
+from hubbub.model.rates.budget import WIDER, Buckets, Budget, scopes
 from records import text_in
 
 HOME, NEIGHBOUR = "2001:db8:1:2::/64", "2001:db8:1:3::/64"  # of one /56

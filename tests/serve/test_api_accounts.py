@@ -11,7 +11,7 @@ from asking import Answer, Web, asking
 from msgspec import structs
 from serving import until
 
-from hubbub.accounts.keyring import digest
+from hubbub.accounts.records.keyring import digest
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account

@@ -11,7 +11,7 @@ import pytest
 from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 
 from hubbub.config import Settings
-from hubbub.model.rates.buckets import Buckets
+from hubbub.model.rates.budget import Buckets
 from hubbub.serve.sockets import peer_socket
 from hubbub.serve.sockets.connection import Connection, Shared
 from hubbub.serve.sockets.input import AHEAD, SECONDS_AT_ONCE

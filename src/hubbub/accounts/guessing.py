@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hubbub.model.rates.buckets import scopes
+from hubbub.model.rates.budget import scopes
 from hubbub.model.rates.throttle import Throttle
 
-FREE = 3  # wrong attempts of an address without a delay; a /56 of IPv6 has WIDER times as many (model/rates/buckets.py)
+FREE = 3  # wrong attempts of an address without a delay; a /56 of IPv6 has WIDER times as many (model/rates/budget.py)
 MOST = 60.0  # seconds of the longest delay
 FORGET = 600.0  # seconds after the last wrong attempt at which all are forgotten
 PAIRS = 10_000  # pairs in each memory; the oldest are dropped

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from hubbub.accounts.records import UNREADABLE
+from hubbub.accounts.decoding import UNREADABLE
 from hubbub.accounts.workers import Workers
 from hubbub.errors import Refused
 from hubbub.text import refusals

@@ -13,22 +13,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from msgspec import structs
-
 from hubbub.accounts import hashing
-from hubbub.accounts.codes import LOGINS, Codes, StoredCode
-from hubbub.accounts.directory import Directory, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.keyring import TOKEN, Keyring, grant_id
+from hubbub.accounts.records.codes import LOGINS, StoredCode
+from hubbub.accounts.records.directory import plain_fingerprint
+from hubbub.accounts.records.keyring import TOKEN, with_grant
+from hubbub.accounts.records.vault import Vault
 from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
 from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.errors import Refused
-from hubbub.model.accounts.account import Account, SshKey
-from hubbub.model.accounts.grants import EVERYTHING, SCOPES, Grant, Permit
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import Grant
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
-from hubbub.text.names import check_name, key_of
+from hubbub.text.names import key_of
 from hubbub.text.typed.codes import read_code
 
 COOKIE_SECONDS = 90 * 24 * 3600.0  # after which a cookie that is not used is void
@@ -52,15 +51,6 @@ class House(Protocol):
     def ask(self, name: str, password: str, address: str, done: Callable[[str | Refused | None], None]) -> None:
         """Check a password; call `done` with the name of the account that it belongs to, None if it is wrong."""
         ...
-
-
-class Vault(NamedTuple):
-    """The stored records of accounts."""
-
-    directory: Directory
-    codes: Codes
-    tokens: Keyring
-    cookies: Keyring
 
 
 class _Attempt(NamedTuple):
@@ -175,7 +165,7 @@ class LoginGate:
         elif grant is None or owner is None or grant.account != owner.id:
             self._end(attempt, refusals.TOKEN_WRONG())
         else:
-            self._fresh(attempt, "token", grant, partial(_with_grant, attempt.secret, grant))
+            self._fresh(attempt, "token", grant, partial(with_grant, attempt.secret, grant))
 
     def _with_password(self, attempt: _Attempt) -> None:
         if not self.takes_passwords(attempt.peer):
@@ -236,10 +226,11 @@ class LoginGate:
 
     def _end(self, attempt: _Attempt, outcome: Account | Refused) -> None:
         """Note the outcome of an attempt, and report it."""
-        self._note(attempt.key, attempt.peer, outcome)
+        self.note(attempt.key, attempt.peer, outcome)
         attempt.done(outcome)
 
-    def _note(self, key: str, peer: LoginPeer, outcome: Account | Refused) -> None:
+    def note(self, key: str, peer: LoginPeer, outcome: Account | Refused) -> None:
+        """Note the outcome of a try by a peer; `key` is the folded name of the account, or ""."""
         if isinstance(outcome, Account):
             self._guesses.right(key, peer.address)
         elif outcome.code != refusals.NO_SUCH_ACCOUNT.code:
@@ -264,7 +255,7 @@ class LoginGate:
         def end(outcome: Account | Refused) -> None:
             if isinstance(outcome, Refused) and outcome.code == refusals.CODE_WRONG.code:
                 self._guesses.wrong_code()
-            self._note("", peer, outcome)
+            self.note("", peer, outcome)
             done(outcome)
 
         def used(found: StoredCode | Refused | None) -> None:
@@ -321,7 +312,7 @@ class LoginGate:
                 is_proven = right and isinstance(account, Account) and account.scram == kept
                 proven = account if is_proven or isinstance(account, Refused) else None
                 outcome = self._decide(proven, wrong, "SCRAM proof")
-                self._note(key_of(name), peer, outcome)
+                self.note(key_of(name), peer, outcome)
                 done(outcome)
 
             self.vault.directory.fresh(name, read)
@@ -384,7 +375,7 @@ class LoginGate:
         if grant is None or isinstance(grant, Refused):
             return grant or wrong
         outcome = self._decide(self.vault.directory.by_id(grant.account), wrong, "", grant.created)
-        return outcome if isinstance(outcome, Refused) else _with_grant(secret, grant, outcome)
+        return outcome if isinstance(outcome, Refused) else with_grant(secret, grant, outcome)
 
     def by_trusted_name(self, name: str, done: Checked) -> None:
         """Let somebody in whom a trusted proxy has checked; a name that nobody owns is registered for them."""
@@ -395,47 +386,16 @@ class LoginGate:
 
         def read(account: Account | Refused | None) -> None:
             if account is None:
-                self.open_account(name, lambda made: done(self._decide(made, wrong, way)))
+                self.vault.open_account(name, lambda made: done(self._decide(made, wrong, way)))
             else:
                 done(self._decide(account, wrong, way))
 
         self.vault.directory.fresh(name, read)
 
-    def open_account(
-        self,
-        name: str,
-        done: Checked,
-        verifiers: hashing.Verifiers = hashing.NO_PASSWORD,
-        key: SshKey | None = None,
-    ) -> None:
-        """Register a name, with an ssh key if one is given, without asking whether registration is open."""
-        try:
-            shown = check_name(name)
-        except Refused as refused:
-            done(refused)
-            return
-        account = Account(
-            id=secrets.token_hex(8),
-            name=shown,
-            created=self._clock(),
-            password=verifiers.password,
-            scram=verifiers.scram,
-            ssh_keys=(structs.replace(key, added=self._clock()),) if key else (),
-        )
-        self.vault.directory.create(account, done)
-
 
 def _of(proof: StoredCode | Grant, account: Account | Refused | None) -> Account | Refused | None:
     """Return an account if a code or token is for it: its name may have been freed and registered by somebody else."""
     return account if not isinstance(account, Account) or account.id == proof.account else None
-
-
-def _with_grant(secret: str, grant: Grant, account: Account) -> Account:
-    """Return an account as a login by a token or cookie knows it."""
-    rooms = frozenset(key_of(name).removeprefix("#") for name in grant.rooms)
-    permit = EVERYTHING if grant.scopes == SCOPES and not rooms else Permit(grant.scopes, rooms)
-    operator = account.operator and not permit.is_limited
-    return structs.replace(account, grant=grant_id(secret), permit=permit, operator=operator)
 
 
 def _has(account: Account, fingerprint: str) -> bool:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Sequence
 
 from msgspec import structs
 
 from hubbub.accounts import hashing
-from hubbub.accounts.codes import Codes, Purpose, StoredCode
-from hubbub.accounts.directory import Directory, Edit, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.keyring import PER_ACCOUNT, TOKEN, Keyring, grant_id
-from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
+from hubbub.accounts.keys import is_fingerprint, with_certificate, with_ssh_key, without_certificate, without_ssh_key
+from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy
+from hubbub.accounts.records.codes import Purpose
+from hubbub.accounts.records.directory import Edit, plain_fingerprint
+from hubbub.accounts.records.keyring import PER_ACCOUNT, grant_id
+from hubbub.accounts.records.vault import Finished, Vault
+from hubbub.accounts.registering import Registrar, hash_password
 from hubbub.accounts.workers import Workers
 from hubbub.chat.users.accounts import Checked, LoginPeer
-from hubbub.errors import BrokerError, Refused
+from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.accounts.grants import SCOPES, Grant, Granted
-from hubbub.model.rates.buckets import Buckets
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
-from hubbub.text.names import check_name, check_room
+from hubbub.text.names import check_room
 
-CERTIFICATES = 10  # fingerprints of an account
-SSH_KEYS = 20  # of an account
-REGISTRATIONS = 300  # names that an address can register at once: a school behind one router
-REGISTRATIONS_SECONDS = 3600.0  # in which it can register so many again
-
-Finished = Callable[[BrokerError | None], None]
 Made = Callable[[str | Refused], None]
 
 
@@ -55,15 +50,9 @@ class AccountRegistry(LoginGate):
         clock: Callable[[], float],
         uptime: Callable[[], float],
     ) -> None:
-        vault = Vault(
-            Directory(store, clock),
-            Codes(store, secret, clock),
-            Keyring(store, "token/", TOKEN, clock),
-            Keyring(store, "cookie/", "", clock),
-        )
+        vault = Vault(store, secret, clock)
         super().__init__(vault, workers, Guesses(uptime, vault.directory.find, policy.limits), policy, clock)
-        bound = REGISTRATIONS if policy.limits else 0
-        self._registrations = Buckets(bound, REGISTRATIONS_SECONDS, uptime)
+        self._registrar = Registrar(self, self._guesses, workers, policy, uptime)
         self.changed: list[Callable[[Account], None]] = vault.directory.changed
         self.ended: list[Callable[[str, Grant], None]] = []
         for ring in (vault.tokens, vault.cookies):
@@ -71,24 +60,11 @@ class AccountRegistry(LoginGate):
 
     def load(self, done: Finished) -> None:
         """Read what is stored, follow its changes, and call `done`."""
-        vault = self.vault
-
-        def codes(error: BrokerError | None) -> None:
-            done(error) if error else vault.codes.load(done)
-
-        def cookies(error: BrokerError | None) -> None:
-            done(error) if error else vault.cookies.load(codes)
-
-        def tokens(error: BrokerError | None) -> None:
-            done(error) if error else vault.tokens.load(cookies)
-
-        vault.directory.load(tokens)
+        self.vault.load(done)
 
     def sweep(self) -> None:
         """Delete what has expired; to be called now and then."""
-        self.vault.tokens.sweep()
-        self.vault.cookies.sweep()
-        self.vault.codes.sweep()
+        self.vault.sweep()
 
     @property
     def registration(self) -> str:
@@ -120,8 +96,6 @@ class AccountRegistry(LoginGate):
         """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
         return self.vault.directory.looks_like(name)
 
-    # --- registering ----------------------------------------------------------------------------------------------
-
     def owner_of_ssh_key(self, fingerprint: str) -> Account | None:
         """Return the account with an ssh key, whether it is open or not."""
         return self.vault.directory.by_ssh_key(fingerprint)
@@ -129,93 +103,18 @@ class AccountRegistry(LoginGate):
     def register(
         self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "", key: SshKey | None = None
     ) -> None:
-        """Register a name.
-
-        Args:
-            name: the name.
-            password: the password; "" for none, if a key is given.
-            peer: the peer.
-            done: receives the account, or a refusal.
-            code: an invitation, which is needed if registration is not open.
-            key: an ssh key that the peer has proven.
-
-        """
-        if key and self.owner_of_ssh_key(key.fingerprint):
-            done(refusals.SSH_KEY_TAKEN())
-            return
-        if refused := self._registration_refusal(name, password if password or not key else None, peer, code):
-            done(refused)
-            return
-
-        def invited(invitation: StoredCode | Refused | None) -> None:
-            if invitation is None or isinstance(invitation, Refused):
-                self._note("", peer, refused := invitation or refusals.CODE_WRONG())
-                done(refused)
-                return
-            self._guesses.right("", peer.address)
-            self._register(name, password, peer, lambda made: end(made, invitation), key)
-
-        def end(made: Account | Refused, invitation: StoredCode) -> None:
-            if isinstance(made, Refused):
-                self.vault.codes.put_back(code, invitation)
-            done(made)
-
-        if self.registration == "open":
-            self._register(name, password, peer, done, key)
-            return
-        self._guesses.begin("", peer.address)
-        self.vault.codes.use(code, (Purpose.INVITATION,), invited)
-
-    def _registration_refusal(self, name: str, password: str | None, peer: LoginPeer, code: str) -> Refused | None:
-        if self.registration == "closed":
-            return refusals.REGISTRATION_CLOSED()
-        if self.registration == "invite" and not code:
-            return refusals.INVITATION_MISSING()
-        if not self.takes_passwords(peer):
-            return refusals.NOT_ENCRYPTED()
-        try:
-            shown = check_name(name)
-            if password is not None:
-                hashing.check_password(password)
-        except Refused as refused:
-            return refused
-        if self.find(shown):
-            return refusals.NAME_REGISTERED(name=shown)
-        if other := self.looks_like(shown):
-            return refusals.NAME_LOOKS_REGISTERED(name=shown, other=other)
-        if wait := self._guesses.delay("", peer.address) if self.registration == "invite" else 0.0:
-            return refusals.LOGINS_SLOWED(seconds=math.ceil(wait))
-        wait = self._registrations.take(peer.address)
-        return refusals.REGISTRATIONS_SLOWED(seconds=math.ceil(wait)) if wait else None
-
-    def _register(self, name: str, password: str, peer: LoginPeer, done: Checked, key: SshKey | None) -> None:
-        def hashed(made: hashing.Verifiers | Refused) -> None:
-            if isinstance(made, Refused):
-                done(made)
-            else:
-                self.open_account(name, done, made, key)
-
-        if password:
-            self._hash(password, peer, hashed)
-        else:
-            hashed(hashing.NO_PASSWORD)
-
-    def _hash(self, password: str, peer: LoginPeer, done: Callable[[hashing.Verifiers | Refused], None]) -> None:
-        def made(verifiers: hashing.Verifiers | None) -> None:
-            done(verifiers or refusals.LOGINS_BUSY())
-
-        if not self._workers.do(lambda: hashing.make(password), made, peer.address):
-            done(refusals.LOGINS_BUSY())
+        """Register a name; see Accounts.register."""
+        self._registrar.register(name, password, peer, done, code, key)
 
     # --- codes ----------------------------------------------------------------------------------------------------
 
     def make_code(self, account: Account, done: Made) -> None:
         """Make a code that pairs another device with an account: once, within five minutes."""
-        self.vault.codes.make(Purpose.LINK, account.id, done, self._valid_now(account))
+        self.vault.codes.make(Purpose.LINK, account.id, done, self.vault.valid_now(account))
 
     def make_reset(self, account: Account, done: Made) -> None:
         """Make a code with which an owner who has lost the password can log in: once, within 24 hours."""
-        self.vault.codes.make(Purpose.RESET, account.id, done, self._valid_now(account))
+        self.vault.codes.make(Purpose.RESET, account.id, done, self.vault.valid_now(account))
 
     def invite(self, done: Made) -> None:
         """Make a code with which somebody can register: once, within a week."""
@@ -243,7 +142,7 @@ class AccountRegistry(LoginGate):
         grant = structs.replace(
             grant,
             account=account.id,
-            created=self._valid_now(account),
+            created=self.vault.valid_now(account),
             name=clean(grant.name[:SHOWN]),
             scopes=tuple(scope for scope in SCOPES if scope in grant.scopes),
             rooms=rooms,
@@ -263,7 +162,7 @@ class AccountRegistry(LoginGate):
         now = self._clock()
         if len(have := self.cookies(account)) >= PER_ACCOUNT:
             self.end_cookies(account, [one.id for one in have[: 1 - PER_ACCOUNT]], lambda count: None)
-        created, expires = self._valid_now(account), now + COOKIE_SECONDS
+        created, expires = self.vault.valid_now(account), now + COOKIE_SECONDS
         grant = Grant(account=account.id, created=created, expires=expires, name=clean(name[:SHOWN]))
         self.vault.cookies.make(grant, done)
 
@@ -301,9 +200,9 @@ class AccountRegistry(LoginGate):
                 done(verifiers)
                 return
             hash, scram = verifiers
-            self._change(account, lambda old: structs.replace(self._voided(old), password=hash, scram=scram), done)
+            self.change(account, lambda old: structs.replace(self.vault.voided(old), password=hash, scram=scram), done)
 
-        self._hash(password, peer, made)
+        hash_password(self._workers, password, peer, made)
 
     def set(
         self,
@@ -316,11 +215,15 @@ class AccountRegistry(LoginGate):
         """Change settings of an account; those that are None stay."""
         given = {"stays": stays, "history": history, "operator": operator}
         values = {name: value for name, value in given.items() if value is not None}
-        self._change(account, lambda old: structs.replace(old, **values), done)
+        self.change(account, lambda old: structs.replace(old, **values), done)
 
     def change(self, account: Account, edit: Edit, done: Checked) -> None:
-        """Change settings of an account as `edit` says, which may be called again if others change it meanwhile."""
-        self._change(account, edit, done)
+        """Change an account that is not deleted as `edit` says, which may be called again if others change it, too."""
+
+        def alive(old: Account) -> Account | Refused:
+            return refusals.ACCOUNT_CLOSED(name=old.name) if old.deleted else edit(old)
+
+        self.vault.directory.change(account.id, alive, done)
 
     def with_words(self) -> Sequence[Account]:
         """Return the accounts that have own words."""
@@ -330,83 +233,36 @@ class AccountRegistry(LoginGate):
         """Let the certificate with a SHA-256 fingerprint log in to an account."""
         plain = plain_fingerprint(fingerprint)
         owner = self.vault.directory.by_certificate(plain)
-        if len(plain) != 64 or not set(plain) <= set("0123456789abcdef"):
+        if not is_fingerprint(plain):
             done(refusals.CERTIFICATE_INVALID())
-            return
-        if owner and owner.id != account.id:
+        elif owner and owner.id != account.id:
             done(refusals.CERTIFICATE_TAKEN())
-            return
-
-        def edit(old: Account) -> Account:
-            kept = [one for one in old.certificates if one != plain]
-            return structs.replace(old, certificates=(*kept, plain)[-CERTIFICATES:])
-
-        self._change(account, edit, done)
+        else:
+            self.change(account, with_certificate(plain), done)
 
     def remove_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let the certificate with a SHA-256 fingerprint log in no more."""
-        plain = plain_fingerprint(fingerprint)
-        self._change(
-            account,
-            lambda old: structs.replace(old, certificates=tuple(one for one in old.certificates if one != plain)),
-            done,
-        )
+        self.change(account, without_certificate(plain_fingerprint(fingerprint)), done)
 
     def add_ssh_key(self, account: Account, key: SshKey, done: Checked) -> None:
         """Let an ssh key log in to an account; its owner must have proven it."""
         owner = self.owner_of_ssh_key(key.fingerprint)
         if owner and owner.id != account.id:
             done(refusals.SSH_KEY_TAKEN())
-            return
-        new = structs.replace(key, added=self._clock())
-
-        def edit(old: Account) -> Account | Refused:
-            if old.has_ssh_key(key.fingerprint):
-                return old
-            if len(old.ssh_keys) >= SSH_KEYS:
-                return refusals.TOO_MANY_SSH_KEYS(limit=SSH_KEYS)
-            return structs.replace(old, ssh_keys=(*old.ssh_keys, new))
-
-        self._change(account, edit, done)
+        else:
+            self.change(account, with_ssh_key(structs.replace(key, added=self._clock())), done)
 
     def remove_ssh_key(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let an ssh key log in no more. The last one stays if there is no password: nobody could log in any more."""
-
-        def edit(old: Account) -> Account | Refused:
-            kept = tuple(one for one in old.ssh_keys if one.fingerprint != fingerprint)
-            if kept == old.ssh_keys:
-                return refusals.NO_SUCH_SSH_KEY()
-            if not (kept or old.password):
-                return refusals.LAST_SSH_KEY()
-            return structs.replace(old, ssh_keys=kept)
-
-        self._change(account, edit, done)
+        self.change(account, without_ssh_key(fingerprint), done)
 
     def end_sessions(self, account: Account, done: Checked) -> None:
         """End all ways to log in to an account except its password."""
-        self._change(account, self._voided, done)
-
-    def _voided(self, old: Account) -> Account:
-        """Return an account without its cookies, tokens, codes, certificates and ssh keys.
-
-        Whoever has learned the password may have made any of them to come back later. If there is no password, the keys
-        stay: they are the way in.
-        """
-        keys = () if old.password else old.ssh_keys
-        grants = [one.grant.created for one in (*self.tokens(old), *self.cookies(old))]
-        # The clocks of nodes differ: grants and changes of a node whose clock is ahead are void as well.
-        newest = max([old.valid_from, *grants, *self.vault.codes.times(old.id)])
-        valid_from = max(self._clock(), math.nextafter(newest, math.inf))
-        return structs.replace(old, valid_from=valid_from, certificates=(), ssh_keys=keys)
-
-    def _valid_now(self, account: Account) -> float:
-        """Return the time of something that is made for an account now: not before it counts as valid."""
-        known = self.by_id(account.id) or account
-        return max(self._clock(), known.valid_from)
+        self.change(account, self.vault.voided, done)
 
     def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
         """Let nobody log in to an account for now; or let its owner log in again."""
-        self._change(account, lambda old: structs.replace(old, suspended=suspended), done)
+        self.change(account, lambda old: structs.replace(old, suspended=suspended), done)
 
     def delete(self, account: Account, done: Checked, take_back: bool = False, free: bool = False) -> None:
         """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed.
@@ -445,11 +301,3 @@ class AccountRegistry(LoginGate):
     def free(self, account: Account, done: Checked) -> None:
         """Let the name of a deleted account be registered again."""
         self.vault.directory.free(account.id, done)
-
-    def _change(self, account: Account, edit: Edit, done: Checked) -> None:
-        """Change an account unless it is deleted."""
-
-        def alive(old: Account) -> Account | Refused:
-            return refusals.ACCOUNT_CLOSED(name=old.name) if old.deleted else edit(old)
-
-        self.vault.directory.change(account.id, alive, done)

@@ -31,7 +31,7 @@ from hubbub.model.messages.quotes import with_quotes, with_results
 from hubbub.model.messages.redactions import Redactions
 from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
-from hubbub.model.rates.buckets import Budget
+from hubbub.model.rates.budget import Budget
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.room_ids import NamedRoom

@@ -110,7 +110,7 @@ def add(file: str | None, name: str, operator: bool, days: float, no_password: b
 
     async def task(accounts: AccountRegistry) -> str:
         if no_password:
-            made = await tool.ask(accounts.open_account, name)
+            made = await tool.ask(accounts.vault.open_account, name)
         else:
             made = await tool.ask(accounts.register, name, password, CONSOLE)
         expires = time.time() + days * DAY if days else 0.0

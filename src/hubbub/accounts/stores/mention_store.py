@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from hubbub.accounts.records import UNREADABLE
+from hubbub.accounts.decoding import UNREADABLE
 from hubbub.errors import BrokerError
 from hubbub.model.notices.mentions import KEPT, Mention, merged
 from hubbub.storage.key_value import Changed, Item, KeyValueStore

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from hubbub.accounts.records import UNREADABLE
+from hubbub.accounts.decoding import UNREADABLE
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 

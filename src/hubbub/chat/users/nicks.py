@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from hubbub.chat.session import User
-from hubbub.chat.users.accounts import Accounts, NoAccounts
+from hubbub.chat.users.accounts import Accounts
+from hubbub.chat.users.no_accounts import NoAccounts
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account
 from hubbub.text import names, refusals

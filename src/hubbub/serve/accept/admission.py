@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 
 from hubbub.errors import Refused
-from hubbub.model.rates.buckets import scopes
+from hubbub.model.rates.budget import scopes
 from hubbub.serve.sockets.connection import Shared
 from hubbub.text import refusals
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from hubbub.errors import Refused
-from hubbub.model.rates.buckets import scopes
+from hubbub.model.rates.budget import scopes
 from hubbub.serve.accept.admission import Admission
 from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.text import refusals

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Any
 
 from hubbub.config import Settings
-from hubbub.model.rates.buckets import Budget
+from hubbub.model.rates.budget import Budget
 from hubbub.serve.sockets.socket_writer import SocketWriter
 from hubbub.serve.sockets.timer_wheel import TimerWheel
 

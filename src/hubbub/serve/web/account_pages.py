@@ -14,7 +14,7 @@ from hubbub.chat.users.accounts import Accounts, Checked, LoginPeer, close
 from hubbub.errors import BrokerError, Closed, Refused
 from hubbub.model.accounts.account import Account
 from hubbub.model.accounts.grants import Grant
-from hubbub.model.rates.buckets import Buckets
+from hubbub.model.rates.budget import Buckets
 from hubbub.model.viewer import Viewer
 from hubbub.serve import qr
 from hubbub.serve.sockets.connection import Shared

@@ -1,4 +1,4 @@
-"""Codes of eight letters that a person can read out or type, for logins (accounts/codes.py) and for rooms.
+"""Codes of eight letters that a person can read out or type, for logins (accounts/records/codes.py) and for rooms.
 
 The letters are those of RFC 8628, section 6.1: no vowels, so they form no words, and no digits.
 """

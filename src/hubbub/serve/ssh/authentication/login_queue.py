@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from hubbub.model.rates.buckets import scopes
+from hubbub.model.rates.budget import scopes
 
 PER_ADDRESS = 10  # logins under way from an address
 MOST = 2000  # logins under way in all; each takes about 30 KB

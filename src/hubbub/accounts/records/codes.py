@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hubbub.accounts.records import UNREADABLE
+from hubbub.accounts.decoding import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals

@@ -13,11 +13,13 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from hubbub.accounts.records import UNREADABLE
+from hubbub.accounts.decoding import UNREADABLE
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.accounts.grants import Grant, Granted
+from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import EVERYTHING, SCOPES, Grant, Granted, Permit
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals
+from hubbub.text.names import key_of
 
 log = logging.getLogger(__name__)
 
@@ -196,3 +198,11 @@ class Keyring:
             self.ended(key[:ID_CHARS], grant)
         else:
             self.later(min(grant.expires - self._clock(), LONG), self._watch_end, key, revision)
+
+
+def with_grant(secret: str, grant: Grant, account: Account) -> Account:
+    """Return an account as a login by a token or cookie knows it."""
+    rooms = frozenset(key_of(name).removeprefix("#") for name in grant.rooms)
+    permit = EVERYTHING if grant.scopes == SCOPES and not rooms else Permit(grant.scopes, rooms)
+    operator = account.operator and not permit.is_limited
+    return msgspec.structs.replace(account, grant=grant_id(secret), permit=permit, operator=operator)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from hubbub.accounts.former_names import FormerNames
-from hubbub.accounts.records import UNREADABLE
+from hubbub.accounts.decoding import UNREADABLE
+from hubbub.accounts.records.former_names import FormerNames
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.accounts.account import Account
 from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
