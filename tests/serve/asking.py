@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from hubbub.config import Settings
 from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.sockets.connection import Connection
-from hubbub.server import App
+from hubbub.startup.app import App
 
 TRUSTING = ssl.create_default_context()
 TRUSTING.check_hostname = False

@@ -11,7 +11,7 @@ import json
 import sys
 
 from hubbub.config import Settings
-from hubbub.server import App
+from hubbub.startup.app import App
 
 SECONDS = 30.0
 NC = "Al\nh\u00e4llo \u200dx\n/rooms\n/history 3\n/search h\n/time\n".encode()

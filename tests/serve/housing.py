@@ -14,7 +14,7 @@ from opening import opened
 from serving import SECONDS
 
 from hubbub.config import Settings
-from hubbub.server import App
+from hubbub.startup.app import App
 
 PROMPT = b"Enter your name: "
 

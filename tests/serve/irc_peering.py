@@ -27,7 +27,7 @@ from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.line.line_client import LineClient
 from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.sockets.timer_wheel import TimerWheel
-from hubbub.server import limits
+from hubbub.startup.app import limits
 from hubbub.storage.memory import MemoryBroker
 from irc_messages import ANY, Message, Word, fits
 

@@ -10,7 +10,7 @@ from serving import until
 
 from hubbub.config import Settings
 from hubbub.serve.accept.tls import Certificate
-from hubbub.server import App
+from hubbub.startup.app import App
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from hubbub.config import Settings
 from hubbub.serve.line.line_client import LineClient
 from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.sockets.timer_wheel import TimerWheel
-from hubbub.server import limits
+from hubbub.startup.app import limits
 from hubbub.storage.memory import MemoryBroker
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from hubbub.serve.sockets.timer_wheel import TimerWheel
-from hubbub.server import App
+from hubbub.startup.app import App
 
 
 class SteppedTimer:

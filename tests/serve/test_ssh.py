@@ -19,7 +19,7 @@ from hubbub.serve.sockets.connection import STOPPING
 from hubbub.serve.ssh.authentication.login_queue import PER_ADDRESS
 from hubbub.serve.ssh.command_line import LINE_BYTES
 from hubbub.serve.ssh.peer import BEGUN, ENVIRONMENT, IDLE_SECONDS, LOGIN_BYTES, LOGIN_SECONDS, SshPeer
-from hubbub.server import App
+from hubbub.startup.app import App
 from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.refusals import NO_SSH
 from hubbub.wire.ssh import refusal

@@ -20,8 +20,8 @@ from hubbub.config import Settings
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.late_wire import WaitingClient
 from hubbub.serve.sockets.connection import Connection
-from hubbub.server import App
 from hubbub.startup import ssh_wire
+from hubbub.startup.app import App
 from hubbub.wire.sniff import Wire
 
 # Prints the loaded modules at the moment at which the server says that it listens.

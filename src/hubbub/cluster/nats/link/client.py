@@ -87,29 +87,11 @@ class NatsClient:
 
     async def connect(self) -> None:
         """Connect within START seconds, and check the server's version. Raises SettingsError."""
-        access = self._access
-        # These are seconds, typed as int by nats-py.
-        options: dict[str, Any] = {"reconnect_time_wait": 0.25, "ping_interval": PING, "connect_timeout": REACH}
         client = Client()
-        if access.creds:
-            # The file is read again for each connection, because credentials expire and are replaced meanwhile.
-            options["user_jwt_cb"] = lambda: from_credentials(access.creds)[0]
-            options["signature_cb"] = lambda nonce: from_credentials(access.creds)[1].sign(nonce)
-            from_credentials(access.creds)
-        elif access.nkey:
-            identity = from_file(access.nkey)
-            # nats-py has an option for the public key only if the library nkeys is installed.
-            client._public_nkey = identity.public
-            options["signature_cb"] = identity.sign
+        options = self._credentials(client)
         if context := self._tls():
             options["tls"] = context
-        servers = [one if "://" in one else f"nats://{one}" for one in access.servers.split(",")]
-        random.shuffle(servers)  # the nodes spread over them
-        if strange := [one for one in servers if one.partition("://")[0] not in SCHEMES]:
-            scheme = strange[0].partition("://")[0]
-            raise SettingsError(
-                f"The address of a NATS server must begin with nats:// or tls://, not with {scheme}://."
-            )
+        servers = self._servers()
         try:
             async with asyncio.timeout(START):
                 await client.connect(
@@ -125,20 +107,52 @@ class NatsClient:
                     max_outstanding_pings=2,
                     # With a send buffer, a message that was given up as not sent could still be sent later.
                     pending_size=0,
-                    **options,
+                    # These are seconds, typed as int by nats-py.
+                    **{"reconnect_time_wait": 0.25, "ping_interval": PING, "connect_timeout": REACH, **options},
                 )
                 self._nats = client
         except TimeoutError:
             why = self._error or "there is no answer"
-            raise SettingsError(f"The NATS server {access.shown} cannot be reached: {why}.") from None
+            raise SettingsError(f"The NATS server {self._access.shown} cannot be reached: {why}.") from None
         except (OSError, errors.Error, ValueError) as error:
             text = reason(error) if isinstance(error, OSError) and error.errno else _plain(error)
-            raise SettingsError(f"The NATS server {access.shown} cannot be reached: {text}.") from None
+            raise SettingsError(f"The NATS server {self._access.shown} cannot be reached: {text}.") from None
+        await self._check_version()
+
+    def _credentials(self, client: Client) -> dict[str, Any]:
+        """Return the options that let a client log in to the servers. Raises SettingsError."""
+        access = self._access
+        if access.creds:
+            from_credentials(access.creds)
+            # The file is read again for each connection, because credentials expire and are replaced meanwhile.
+            return {
+                "user_jwt_cb": lambda: from_credentials(access.creds)[0],
+                "signature_cb": lambda nonce: from_credentials(access.creds)[1].sign(nonce),
+            }
+        if access.nkey:
+            identity = from_file(access.nkey)
+            # nats-py has an option for the public key only if the library nkeys is installed.
+            client._public_nkey = identity.public
+            return {"signature_cb": identity.sign}
+        return {}
+
+    def _servers(self) -> list[str]:
+        """Return the addresses of the servers in random order: the nodes spread over them. Raises SettingsError."""
+        servers = [one if "://" in one else f"nats://{one}" for one in self._access.servers.split(",")]
+        random.shuffle(servers)
+        if strange := [one for one in servers if one.partition("://")[0] not in SCHEMES]:
+            scheme = strange[0].partition("://")[0]
+            raise SettingsError(
+                f"The address of a NATS server must begin with nats:// or tls://, not with {scheme}://."
+            )
+        return servers
+
+    async def _check_version(self) -> None:
         version = self._nats.connected_server_version
         if (version.major, version.minor) < OLDEST:
             await self.close()
             wanted = ".".join(map(str, OLDEST))
-            raise SettingsError(f"The NATS server {access.shown} is {version}; hubbub needs {wanted} or newer.")
+            raise SettingsError(f"The NATS server {self._access.shown} is {version}; hubbub needs {wanted} or newer.")
 
     def _tls(self) -> ssl.SSLContext | None:
         access = self._access
