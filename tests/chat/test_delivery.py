@@ -111,6 +111,18 @@ def test_batch_is_encoded_once_per_encoder() -> None:
     assert look.rendered == 2
 
 
+def test_batch_of_many_joins_is_encoded_once_for_all_of_the_newcomers() -> None:
+    house, look, names = House(), Look(), [f"Guest{number}" for number in range(40)]
+    house.enter("Al")
+    newcomers = [house.connect(look) for _ in names]
+    for newcomer, name in zip(newcomers, names, strict=True):
+        newcomer.types(name)
+    house.settle()
+    assert look.rendered == len(names)
+    for number, newcomer in enumerate(newcomers):
+        assert [line for line in newcomer.sees() if isinstance(line, str)] == [f"+{one}" for one in names[number + 1 :]]
+
+
 def test_batch_is_one_write() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

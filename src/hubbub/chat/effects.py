@@ -140,7 +140,10 @@ class Effects:
                 self._follow(room, batch, index)
             if room.state.flood:
                 self._brakes.note(room, piece, postings)
+            upto = 0
             for index in acts:
+                earlier += [entry for entry in batch.entries[upto:index] if type(entry.body) is Said]
+                upto = index
                 posting = postings[index]
                 effect = self._own.get(type(posting.draft.body)) if posting else None
                 if posting and effect and _is_here(posting):

@@ -16,7 +16,7 @@ from msgspec import Struct
 from hubbub.chat.rooms.loaded_room import CommittedBatch, Cursor, slices
 from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
-from hubbub.model.client import Send
+from hubbub.model.client import Encoder, Send
 from hubbub.model.entries import Entry, Left, NickChanged, Said
 from hubbub.model.notices.ignoring import Ignored, hides
 from hubbub.model.queries import After, AllRooms, LogPage, LogQuery, OpenedRoom
@@ -84,6 +84,8 @@ class Delivery:
         self.delivered = 0  # entries times members, since the start
         # The users of this node who ignore somebody, with these people.
         self.ignorers: dict[User, Sequence[Ignored]] = {}
+        # The entries for which `_lines` was asked last, with the bytes of each by encoder.
+        self._encoded: tuple[Sequence[Entry], dict[Encoder, Sequence[bytes]]] = ((), {})
         # The newest events of users by id, and the rooms in which they were shown so far.
         self._events: dict[str, tuple[Room, ...]] = {}
 
@@ -273,13 +275,25 @@ class Delivery:
         own = () if encoder.echo else batch.authored_by(session.id_prefix)
         hidden = _hidden_from(session.ignored, batch.entries) if self.ignorers else ()
         if start or batch.shown_in or own or hidden:
-            lines = _without([*map(encoder.encode, batch.entries)], hidden)
+            lines = _without(self._lines(batch.entries, encoder), hidden)
             span = slice(start, len(batch.entries))
             data = batch.encoded_for(session, encoder, lines, own, span)
         else:
             data = batch.encoded(encoder)
         if data:
             session.sink.write(data)
+
+    def _lines(self, entries: Sequence[Entry], encoder: Encoder) -> Sequence[bytes]:
+        """Return the bytes of each entry of a batch. Those of the batch asked for last are kept.
+
+        When many join at once, a batch has the joins of many sessions, and each of them is given what follows its own.
+        """
+        if self._encoded[0] is not entries:
+            self._encoded = (entries, {})
+        kept = self._encoded[1]
+        if encoder not in kept:
+            kept[encoder] = [*map(encoder.encode, entries)]
+        return kept[encoder]
 
     def _read(self, session: Session, room: Room, cursor: Cursor) -> None:
         """Read entries that are no longer in memory; the batches in memory or the next page follow them."""

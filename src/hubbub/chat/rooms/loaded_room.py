@@ -121,7 +121,9 @@ class CommittedBatch:
 
     def authored_by(self, tag: str) -> Sequence[int]:
         """Return the indexes of the entries that the session with the id prefix `tag` published."""
-        return [index for index, entry in enumerate(self.entries) if ids.session_of(entry.id) == tag]
+        # Most ids begin with another prefix, and that is seen without a call of `session_of` for each.
+        alike = [index for index, entry in enumerate(self.entries) if entry.id.startswith(tag)]
+        return [index for index in alike if ids.session_of(self.entries[index].id) == tag]
 
     def encoded(self, encoder: Encoder) -> bytes:
         """Return the bytes of the whole batch, rendered once for each encoder."""

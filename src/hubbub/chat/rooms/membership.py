@@ -16,7 +16,7 @@ from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, bars, is_known, may
-from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed, Said
+from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed
 from hubbub.model.events import Notice, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.room_ids import RoomRef
@@ -226,8 +226,7 @@ class Rooms(ShownRooms):
             self._give(session, room, focus=mine or not session.current)
             session.replies.append(entered(session, room, cursor.seq, first))
             if after is None and self._limits.history:
-                past = [*earlier, *(entry for entry in batch.entries[:index] if type(entry.body) is Said)]
-                replay(self._core, session, room, past[-self._limits.history :], cursor.seq, left)
+                replay(self._core, session, room, earlier[-self._limits.history :], cursor.seq, left)
             start = cursor if after is None else room.cursor_at(after)
             session.replies.append(HubStep(DELIVER, (room, start)))
             session.flush()
