@@ -294,6 +294,8 @@ class Server(Program):
         port: where to listen; 0 for any.
         before: called in the child before the program starts.
         sniffs: whether the address is for every wire; if not, its prompt comes at once.
+        patient: whether its prompt comes after a minute, because nobody waits for it: on a busy machine, browsers and
+            programs may take seconds to send their first bytes, and do not understand a prompt.
         variables: more of its environment.
 
     """
@@ -305,10 +307,12 @@ class Server(Program):
         port: int = 0,
         before: Callable[[], None] | None = None,
         sniffs: bool = False,
+        patient: bool = False,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.data = data
         self.sniffs = sniffs
+        self.patient = patient
         self.ending = False  # it was asked to
         wire = "" if sniffs else "line:"
         where = ["--data", str(data)] if data else ["--ephemeral"]
@@ -322,7 +326,10 @@ class Server(Program):
     ) -> subprocess.Popen[bytes] | Forked:
         if before or "LD_PRELOAD" in options["env"]:  # what is preloaded has to be there from the start
             return super()._start(command, before, **options)
-        return forked.start(command[3:], options["env"])
+        waits = ("PATIENCE", "MAX_PATIENCE") if self.patient else ()
+        return forked.start(
+            command[3:], options["env"], **{f"hubbub.serve.accept.sniffer.{name}": 60 for name in waits}
+        )
 
     def rss(self) -> int:
         """Return the bytes of memory that it holds."""

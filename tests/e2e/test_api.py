@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers whose address is for every wire, as it is by default."""
-    return partial(serve, sniffs=True)
+    return partial(serve, sniffs=True, patient=True)
 
 
 @pytest.fixture

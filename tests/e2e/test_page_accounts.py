@@ -23,7 +23,7 @@ PICTURES = os.environ.get("PICTURES")  # a folder for pictures of what is tried,
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
-    return partial(serve, sniffs=True, data=None)
+    return partial(serve, sniffs=True, patient=True, data=None)
 
 
 def look(page: Page, name: str) -> None:

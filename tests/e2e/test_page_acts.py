@@ -30,7 +30,7 @@ SCRIPTS = (
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
-    return partial(serve, "--no-limits", sniffs=True, data=None)
+    return partial(serve, "--no-limits", sniffs=True, patient=True, data=None)
 
 
 def row(page: Page, text: str) -> Locator:

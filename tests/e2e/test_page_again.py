@@ -21,7 +21,7 @@ from scene import Server, free_port
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire."""
-    return partial(serve, sniffs=True)
+    return partial(serve, sniffs=True, patient=True)
 
 
 # --- reloaded -------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_address_names_a_room(server: Server, door: Enter) -> None:
 
 
 def test_key_that_was_changed_meanwhile_is_asked_for(serve: Callable[..., Server], enter: Enter) -> None:
-    server, cable = serve("--no-limits", sniffs=True), Cable()
+    server, cable = serve("--no-limits"), Cable()
     bob = server.join("Bob")
     bob.say("/join ops", "/set key tea")
     bob.skips_to(b"key")
@@ -151,7 +151,7 @@ def test_key_that_was_changed_meanwhile_is_asked_for(serve: Callable[..., Server
     expect(page.locator("h1")).to_have_text("ops")
     cable.cut()
     server.kill()
-    server = serve("--no-limits", sniffs=True, port=server.port)
+    server = serve("--no-limits", port=server.port)
     bob = server.join("Bob")
     bob.say("/join ops tea", "/set key cake", "/time")
     bob.skips_to(b" UTC ***")

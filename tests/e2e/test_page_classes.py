@@ -18,7 +18,7 @@ from scene import Server
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
-    return partial(serve, "--no-limits", sniffs=True, data=None)
+    return partial(serve, "--no-limits", sniffs=True, patient=True, data=None)
 
 
 def by_mouse(_: Page, button: Locator) -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
+import pytest
 from browser import Enter, go_in, said, say
 from playwright.sync_api import Page, expect
 from test_page import AXE, check_rules
 from test_page_accounts import register
 
 from scene import Server, wait_until
+
+
+@pytest.fixture
+def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """Start servers for every wire."""
+    return partial(serve, "--no-limits", sniffs=True, patient=True)
+
 
 # Resolves once the browser has stored all texts, or none of them.
 KEPT = """async ([texts, wanted]) => {
@@ -40,7 +49,7 @@ def wait_until_kept(page: Page, *texts: str) -> None:
 def test_last_messages_are_read_without_the_server_and_what_is_typed_is_sent_once_when_it_is_back(
     serve: Callable[..., Server], enter: Enter
 ) -> None:
-    server = serve("--no-limits", sniffs=True)
+    server = serve()
     page = enter(server, service_workers="allow")
     page.on("dialog", lambda dialog: dialog.accept())  # about what waits to be sent
     bob = server.join("Bob")
@@ -66,7 +75,7 @@ def test_last_messages_are_read_without_the_server_and_what_is_typed_is_sent_onc
     page = enter_again(page, server)
     expect(said(page).last).to_contain_text("the last one")
     expect(page.locator(".waiting")).to_contain_text("typed meanwhile")
-    server = serve("--no-limits", sniffs=True, port=port)
+    server = serve(port=port)
     expect(page.locator(".banner")).to_have_count(0)
     expect(page.locator(".waiting")).to_have_count(0)
     expect(said(page).filter(has_text="typed meanwhile")).to_have_count(1)
@@ -81,7 +90,7 @@ def enter_again(page: Page, server: Server) -> Page:
 
 
 def test_nothing_is_kept_after_a_logout(serve: Callable[..., Server], enter: Enter) -> None:
-    server = serve("--no-limits", sniffs=True)
+    server = serve()
     page = enter(server, service_workers="allow")
     register(page)
     page.keyboard.press("Escape")
@@ -100,7 +109,7 @@ def test_nothing_is_kept_after_a_logout(serve: Callable[..., Server], enter: Ent
 def test_two_tabs_that_begin_at_once_without_the_server_send_what_waits_once(
     serve: Callable[..., Server], enter: Enter
 ) -> None:
-    server = serve("--no-limits", sniffs=True)
+    server = serve()
     page = enter(server, service_workers="allow")
     page.on("dialog", lambda dialog: dialog.accept())  # about what waits to be sent
     say(page, "a first one")
@@ -121,14 +130,14 @@ def test_two_tabs_that_begin_at_once_without_the_server_send_what_waits_once(
     first, second = sorted(tabs, key=lambda tab: tab.locator(".waiting").is_visible(), reverse=True)
     expect(first.locator(".waiting")).to_contain_text("typed meanwhile")
     expect(second.locator("#name")).to_be_visible()
-    server = serve("--no-limits", sniffs=True, port=port)
+    server = serve(port=port)
     expect(first.locator(".waiting")).to_have_count(0)
     expect(said(first).last).to_contain_text("typed meanwhile")
     assert server.join("Cy").barrier().count(b"Ada: typed meanwhile\n") == 1
 
 
 def test_what_waits_is_stored_though_there_is_no_space_for_messages(serve: Callable[..., Server], enter: Enter) -> None:
-    server = serve("--no-limits", sniffs=True)
+    server = serve()
     full = """const put = IDBObjectStore.prototype.put;
         IDBObjectStore.prototype.put = function (value, key) {
             const request = put.call(this, value, key);
@@ -147,7 +156,7 @@ def test_what_waits_is_stored_though_there_is_no_space_for_messages(serve: Calla
 def test_page_works_and_opens_without_the_server_where_nothing_may_be_stored(
     serve: Callable[..., Server], enter: Enter
 ) -> None:
-    server = serve("--no-limits", sniffs=True)
+    server = serve()
     forbidden = """const forbid = () => { throw new DOMException("", "SecurityError"); };
         IDBFactory.prototype.open = forbid;
         for (const name of ["getItem", "setItem", "removeItem"]) Storage.prototype[name] = forbid;"""
@@ -161,7 +170,7 @@ def test_page_works_and_opens_without_the_server_where_nothing_may_be_stored(
 
 
 def test_page_starts_where_its_files_cannot_be_kept(serve: Callable[..., Server], enter: Enter) -> None:
-    server = serve("--no-limits", sniffs=True)
+    server = serve()
     page = enter(server, service_workers="allow")
     say(page, "hello")
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
@@ -173,7 +182,7 @@ def test_page_starts_where_its_files_cannot_be_kept(serve: Callable[..., Server]
 
 
 def test_new_certificate_is_looked_at_where_the_page_is_not_kept(serve: Callable[..., Server], door: Enter) -> None:
-    server = serve("--no-limits", "--tls", "self-signed", sniffs=True)
+    server = serve("--tls", "self-signed")
     # A browser keeps no page that comes with a certificate that it does not trust.
     kept = "Object.defineProperty(Navigator.prototype, 'serviceWorker', { value: { controller: {} } })"
     page = door(server, ignore_https_errors=True, prepare=lambda page: page.add_init_script(kept))

@@ -18,7 +18,7 @@ NEWCOMER = 120_000  # bytes that the page may take until the first message is se
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
-    return partial(serve, sniffs=True, data=None)
+    return partial(serve, sniffs=True, patient=True, data=None)
 
 
 def test_newcomer_fetches_little_before_the_first_message(server: Server, door: Enter) -> None:

@@ -17,7 +17,7 @@ from scene import Server
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
-    return partial(serve, sniffs=True, data=None)
+    return partial(serve, sniffs=True, patient=True, data=None)
 
 
 # --- links ----------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ LONG = 150  # messages of a conversation that needs several pages
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
-    return partial(serve, "--no-limits", sniffs=True, data=None)
+    return partial(serve, "--no-limits", sniffs=True, patient=True, data=None)
 
 
 def owner(server: Server, name: str) -> Client:

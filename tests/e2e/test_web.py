@@ -16,7 +16,7 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers whose address is for every wire, as it is by default."""
-    return partial(serve, sniffs=True)
+    return partial(serve, sniffs=True, patient=True)
 
 
 # --- programs at the WebSocket ---------------------------------------------------------------------------------

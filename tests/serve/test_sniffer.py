@@ -278,6 +278,17 @@ async def test_connection_that_a_browser_opens_with_its_first_one_is_sent_no_pro
         await late.skips_to(PROMPT)
 
 
+async def test_request_that_came_while_the_server_stood_still_is_answered_without_a_prompt(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (server, _):
+        front = server.house.front.dispatcher
+        browser = await server.connect()
+        await until(lambda: len(front.arrivals) == 1)
+        (waiting,) = front.arrivals
+        browser.send(REQUEST)
+        waiting.on_timer()  # type: ignore[attr-defined]
+        assert (await browser.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 async def test_socket_is_closed_if_the_server_stops_before_its_wire_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,10 +199,19 @@ class Sniffer(Undecided):
 
     def on_timer(self) -> None:
         """Send the prompt, choose the line wire, or drop an unfinished header: no more input came in time."""
-        if self._half or (self._caller.only is Wire.TLS and not self._seen):
+        # After a delay of the whole process, the loop may run its timers before it reports what came meanwhile.
+        if self._has_more():
+            self.look()
+        elif self._half or (self._caller.only is Wire.TLS and not self._seen):
             self.drop()
         else:
             super().on_timer()
+
+    def _has_more(self) -> bool:
+        try:
+            return len(self._sock.recv(self._size, socket.MSG_PEEK)) > self._seen
+        except OSError:  # nothing yet, or the connection is broken
+            return False
 
     def drop(self) -> None:
         """Close the connection without a message."""
