@@ -272,7 +272,7 @@ class Delivery:
         self.delivered += len(batch.entries)
         encoder = room.sessions[session]
         start = batch.index_after(cursor.seq)
-        own = () if encoder.echo else batch.authored_by(session.id_prefix)
+        own = () if encoder.echo else batch.authored_by(session.id_prefix, start)
         hidden = _hidden_from(session.ignored, batch.entries) if self.ignorers else ()
         if start or batch.shown_in or own or hidden:
             lines = _without(self._lines(batch.entries, encoder), hidden)

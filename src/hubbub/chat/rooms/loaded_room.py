@@ -119,10 +119,10 @@ class CommittedBatch:
         """Return the index of the first entry whose number is greater than `seq`."""
         return 0 if seq <= self.after.seq else bisect_right(self.entries, seq, key=_seq)
 
-    def authored_by(self, tag: str) -> Sequence[int]:
-        """Return the indexes of the entries that the session with the id prefix `tag` published."""
+    def authored_by(self, tag: str, start: int) -> Sequence[int]:
+        """Return the indexes, from `start` on, of the entries that the session with the id prefix `tag` published."""
         # Most ids begin with another prefix, and that is seen without a call of `session_of` for each.
-        alike = [index for index, entry in enumerate(self.entries) if entry.id.startswith(tag)]
+        alike = [index for index, entry in enumerate(self.entries[start:], start) if entry.id.startswith(tag)]
         return [index for index in alike if ids.session_of(self.entries[index].id) == tag]
 
     def encoded(self, encoder: Encoder) -> bytes:
