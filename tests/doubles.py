@@ -21,7 +21,7 @@ from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.accounts.grants import Granted
-from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
+from hubbub.model.entries import HISTORY_KINDS, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Mentioned, Refusal, RoomEntered
 from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.notices.mentions import Mention, merged
@@ -206,18 +206,18 @@ class FakeBroker:
                 return RoomList(shown, len(names))
             case After():
                 found = [entry for entry in log if query.seq < entry.seq <= query.upto]
-                found = [entry for entry in found if not query.said or entry.kind in SAID]
+                found = [entry for entry in found if not query.history or entry.kind in HISTORY_KINDS]
                 return LogPage(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
             case Around():
                 known = [entry for entry in log if entry.id in query.bounds]
                 return LogPage(known[: query.limit])
             case Since():
-                said = [entry for entry in log if entry.kind in SAID and entry.time >= query.time]
+                said = [entry for entry in log if entry.kind in HISTORY_KINDS and entry.time >= query.time]
                 return LogPage(said[: query.limit], len(said) > query.limit)
             case Latest() | Search():
                 words = query.words.split() if isinstance(query, Search) else []
                 every = isinstance(query, Latest) and query.every
-                said = [entry for entry in (log if query.room else ()) if every or entry.kind in SAID]
+                said = [entry for entry in (log if query.room else ()) if every or entry.kind in HISTORY_KINDS]
                 said = [entry for entry in said if all(word in text_in(entry) for word in words)]
                 return LogPage(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
 

@@ -59,6 +59,15 @@ def test_messages_in_memory_are_counted_without_the_log_and_redacted_ones_are_no
     assert [event.count for event in missed(away.back())] == [2] and len(away.house.broker.queries) == asked
 
 
+def test_a_poll_is_missed_like_a_message() -> None:
+    for limits in ({}, FORGETFUL):
+        away = Absence(**limits)
+        away.says(2)
+        away.bo.types("/poll tea? | yes | no", "/vote 1")
+        away.settle()
+        assert [event.count for event in missed(away.back())] == [3]
+
+
 def test_joins_and_topics_are_no_messages() -> None:
     for limits in ({}, FORGETFUL):
         away = Absence(**limits)

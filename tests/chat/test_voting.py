@@ -16,6 +16,7 @@ from hubbub.model.entries import Kind, PollClosed, Voted
 from hubbub.model.events import OpenPoll, PollCounted, RoomEntered
 from hubbub.model.messages import polls as model
 from hubbub.model.room.state import MAX_POLLS, RoomState
+from hubbub.wire.line import encoder as line
 from ops_room import ops, typed
 
 
@@ -302,3 +303,57 @@ def test_polls_of_ignored_people_are_hidden() -> None:
     assert [one.question for one in ballots.listed(cy.session, house.hub.rooms.loaded["ops"])] == ["cake?"]
     typed(house, cy, "/poll", "/vote 1 2")
     assert lines(cy) == ["2. cake? 1) yes 0, 2) no 0", "cake? Your vote: yes"]
+
+
+def screen(peer: Peer) -> list[str]:
+    """Return the lines that a terminal shows, without their times."""
+    seen = "".join(f"{one}\n" if isinstance(one, str) else line.render(one, "\n").decode() for one in peer.sees())
+    return [one.partition("] ")[2] if one.startswith("[") else one for one in seen.splitlines()]
+
+
+def test_newcomers_and_readers_of_the_history_see_polls_where_they_stand() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, al, "one", "/poll tea? | yes | no", "two", "/poll cake? | yes | no", "/poll no? | yes | no")
+    typed(house, bo, "/vote 1 1", "/vote 2 2")
+    typed(house, al, "/poll close 1", "/poll delete 2")
+    seen = [
+        "Al: one",
+        f"*** Al asks: tea? 1) yes 2) no [yes 1, no 0{by_guests(1)}] (closed) ***",
+        "Al: two",
+        f"*** Al asks: cake? 1) yes 2) no [yes 0, no 1{by_guests(1)}] (type /vote and a number) ***",
+    ]
+    cy = house.connect(line.RAW)  # type: ignore[arg-type]
+    typed(house, cy, "Cy", "/join ops")
+    assert screen(cy)[-5:] == ["*** You are in ops ***", *seen], "an open poll is not shown twice"
+    for typing, found in (
+        ("/history", seen),
+        ("/since 1h", seen),
+        ("/history 1", seen[-1:]),
+        ("/search tea", seen[1:2]),
+    ):
+        typed(house, cy, typing)
+        assert screen(cy) == found
+    typed(house, al, "/poll delete")
+    typed(house, cy, "/ignore Al", "/history")
+    typed(house, bo, "/history")
+    assert not any("asks" in one for one in screen(cy)) and screen(bo)[-3:] == seen[:3]
+
+
+def test_further_open_polls_are_shown_before_the_history() -> None:
+    house, (al,) = ops("Al", history=1)
+    typed(house, al, "/poll tea? | yes | no", "/poll cake? | yes | no")
+    cy = house.connect(line.RAW)  # type: ignore[arg-type]
+    typed(house, cy, "Cy", "/join ops")
+    assert screen(cy)[-2:] == [
+        "*** Al asks: tea? 1) yes 2) no (type /vote and a number) ***",
+        "*** Al asks: cake? 1) yes 2) no (type /vote and a number) ***",
+    ]
+
+
+def test_acts_on_the_last_message_pass_a_poll_over() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    typed(house, bo, "one")
+    typed(house, bo, "/poll tea? | yes | no")
+    house.forget()
+    typed(house, al, "/re hm")
+    assert lines(bo) == ['Al (re Bo: "one"): hm']

@@ -132,8 +132,9 @@ def test_poll_is_asked_with_its_votes_and_the_way_to_vote_while_it_is_open() -> 
     poll = entry(TEA, tags="+a=b")
     assert polls.asked(poll, TEA, "type /vote") == "tea? 1) yes 2) no (type /vote)"
     closed = after(poll, PollClosed("x.1"))
-    assert polls.asked(closed, TEA, "type /vote") == "tea? 1) yes 2) no [yes 0, no 0]"
+    assert polls.asked(closed, TEA, "type /vote") == "tea? 1) yes 2) no [yes 0, no 0] (closed)"
     poll = after(poll, Voted("x.1", 1, "abcdefghij"))
+    assert polls.asked(poll, TEA) == "tea? 1) yes 2) no [yes 1, no 0]"
     assert polls.asked(poll, TEA, "type /vote") == "tea? 1) yes 2) no [yes 1, no 0] (type /vote)"
 
 

@@ -6,7 +6,7 @@ from asking import asking
 from irc_peering import irc_house
 from virtual_time import virtual_time
 
-from irc_messages import told
+from irc_messages import batch, told
 
 BY_GUESTS = " (2 votes by guests who can vote again under another name)"
 
@@ -141,6 +141,77 @@ async def test_a_poll_at_a_terminal_and_over_irc() -> None:
         await tess.ask("PRIVMSG #class :!poll close")
         assert (await ann.sync()).endswith(f"*** Tess ends a poll: tea? yes 1, no 1{BY_GUESTS} ***\n")
         assert told(await bo.sync(), "NOTICE")[-1].params[-1] == f"Tess ends a poll: tea? yes 1, no 1{BY_GUESTS}"
+
+
+@virtual_time
+async def test_a_poll_is_part_of_the_history_at_a_terminal_and_over_irc() -> None:
+    async with irc_house() as house:
+        tess = await house.irc("Tess", "echo-message", "message-tags", join="#class")
+        asked = [await tess.ask(f"PRIVMSG #class :!poll {name}? | yes | no") for name in ("tea", "cake", "pie")]
+        await tess.ask("PRIVMSG #class :!vote 1 1", "PRIVMSG #class :!poll close 1", "PRIVMSG #class :!poll delete 2")
+        guest = "(1 vote by guests who can vote again under another name)"
+        closed, still = f"Tess asks: tea? 1) yes 2) no [yes 1, no 0 {guest}] (closed)", "Tess asks: cake? 1) yes 2) no"
+        ann = await house.connect("line")
+        ann.say("Ann", "/join class")
+        seen = (await ann.sync()).splitlines()[-3:]
+        assert seen[0].endswith("*** You are in class ***")
+        assert [one.partition("] ")[2] for one in seen[1:]] == [
+            f"*** {closed} ***",
+            f"*** {still} (type /vote and a number) ***",
+        ]
+        plain = await house.irc("Bo")
+        notices = [one.params[1] for one in told(await plain.join("#class"), "NOTICE")]
+        assert [(one[0], one.partition("] ")[2]) for one in notices] == [
+            ("[", closed),
+            ("[", f"{still} (type !vote and a number)"),
+        ], "each of them once, with its time"
+        modern = await house.irc("Cy", "batch", "server-time", "message-tags", "draft/chathistory")
+        greeted = told(await modern.join("#class"), "NOTICE")
+        assert [one.params[1] for one in greeted] == [f"{still} (type !vote and a number)"]
+        found = batch(await modern.ask("CHATHISTORY LATEST #class * 9"), "chathistory", "#class")
+        assert [(one.verb, one.params[-1]) for one in found] == [
+            ("NOTICE", closed),
+            ("NOTICE", f"{still} (type !vote and a number)"),
+        ]
+        (poll,) = told(asked[0], "NOTICE")
+        assert found[0].tags["msgid"] == poll.tags["msgid"] and found[0].tags["time"]
+        targets = await modern.ask(
+            "CHATHISTORY TARGETS timestamp=2020-01-01T00:00:00.000Z timestamp=2100-01-01T00:00:00.000Z 5"
+        )
+        assert [one.params[:2] for one in targets if one.verb == "CHATHISTORY"] == [("TARGETS", "#class")]
+
+
+async def test_a_poll_is_part_of_the_history_in_a_browser_and_on_the_api() -> None:
+    async with asking() as web:
+        tess = await web.talk("Tess")
+        await tess.say(type="join", room="class")
+        await tess.sees("joined", room="class")
+        for question in ("tea?", "cake?"):
+            await tess.say(type="poll", room="class", question=question, answers=["yes", "no"], label="p1")
+        for typing in ("/vote 2 1", "/poll delete 2", "/poll close 1"):
+            await tess.say(type="command", room="class", line=typing)
+        while (await tess.sees("entries"))["entries"][-1]["kind"] != "poll-end":
+            pass
+        ann = await web.talk("Ann")
+        await ann.say(type="join", room="class")
+        past = await ann.sees("past")
+        await ann.say(type="search", words="tea", label="s1")
+        page = await ann.sees_label("s1")
+        found = [
+            (await web.ask("GET", f"/api/v1/rooms/class/{path}")).json
+            for path in ("messages", "messages?after=0", "search?q=tea")
+        ]
+        for entries in (past["entries"], page["entries"], *(one["entries"] for one in found)):
+            ((poll),) = entries
+            assert (poll["kind"], poll["nick"], poll["text"]) == ("poll", "Tess", "tea? | yes | no")
+            assert (poll["question"], poll["answers"], poll["votes"], poll["closed"]) == (
+                "tea?",
+                ["yes", "no"],
+                [0, 1],
+                True,
+            )
+        lines = await web.ask("GET", "/api/v1/rooms/class/messages", None, Accept="text/plain")
+        assert lines.body.decode().endswith("asks: tea? 1) yes 2) no [yes 0, no 1] (closed) ***\n")
 
 
 async def test_a_poll_in_a_browser() -> None:

@@ -17,8 +17,8 @@ from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.errors import BrokerError, Closed
 from hubbub.model import queries
 from hubbub.model.conversation import conversation_of
-from hubbub.model.entries import SAID, Draft, Entry, Kind, Left, Said
-from hubbub.model.messages import reactions
+from hubbub.model.entries import SAID, Draft, Entry, Kind, Left, Polled, Said
+from hubbub.model.messages import polls, reactions
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.startup.brokers import Backend, alone, clustered
@@ -468,9 +468,47 @@ async def test_stop_without_any_drafts_ends(probe: Probe) -> None:
 
 async def test_what_follows_may_be_only_what_was_said(probe: Probe) -> None:
     await probe.commit(draft("one"), draft(kind=Kind.JOIN), draft("two", kind=Kind.ACTION), draft("t", kind=Kind.TOPIC))
-    page = await probe.read(After("lobby", 0, LAST, 10, said=True))
+    page = await probe.read(After("lobby", 0, LAST, 10, history=True))
     assert texts(page.entries) == ["one", "two"] and not page.more
-    assert (await probe.read(After("lobby", 0, LAST, 1, said=True))).more
+    assert (await probe.read(After("lobby", 0, LAST, 1, history=True))).more
+
+
+async def a_poll(probe: Probe, question: str, end: Kind) -> Entry:
+    """Store a poll between two messages, with two votes, then its end; return it."""
+    voted = f"{question} | yes | no"
+    (_, poll, *_) = await probe.commit(draft("one"), draft(voted, kind=Kind.POLL, nick="Bo"), draft("two"))
+    votes = [draft(f"{poll.id} {choice} {voter:010}", kind=Kind.VOTE) for voter, choice in ((1, 1), (2, 2))]
+    await probe.commit(*votes, draft(poll.id, kind=end))
+    return poll
+
+
+async def test_polls_stand_in_the_history_in_their_last_state(probe: Probe) -> None:
+    probe.clock.now += 1
+    poll = await a_poll(probe, "tea?", Kind.POLL_CLOSED)
+    deleted = await a_poll(probe, "cake?", Kind.REDACT)
+    await probe.read(Search("tea", 5))  # the copy of a cluster's log has everything by now
+    said = ["one", "tea? | yes | no", "two", "one", "two"]
+    queries = (
+        Latest("lobby", 9),
+        After("lobby", 0, LAST, 9, history=True),
+        Since("lobby", 0, 9),
+        Around("lobby", "latest", (), 9, False),
+        Around("lobby", "after", (1.0,), 9, False),
+    )
+    pages = [*[await probe.read(query) for query in queries], await probe.read(Search("", 9, room="lobby", since=0.0))]
+    opened = await probe.open("lobby", 9)
+    for found in (*(page.entries for page in pages), opened.latest):
+        assert texts(found) == said
+        asked = found[1]
+        assert asked.id == poll.id and isinstance(asked.body, Polled)
+        assert polls.counts(asked, asked.body) == [1, 1] and polls.is_closed(asked)
+    assert texts((await probe.read(Latest("lobby", 2, before=poll.seq + 1))).entries) == said[:2]
+    assert texts((await probe.read(Around("lobby", "around", (poll.id,), 2, False))).entries) == said[:2]
+    for search in (Search("no tea", 5), Search("tea", 5, author="bo"), Search("", 5, author="bo", room="lobby")):
+        assert [one.id for one in (await probe.read(search)).entries] == [poll.id]
+    for search in (Search("cake", 5), Search("tea", 5, author="ann"), Search("tea", 5, before=poll.seq)):
+        assert not (await probe.read(search)).entries
+    assert deleted.id not in {one.id for page in pages for one in page.entries}
 
 
 async def test_probe_ends_after_what_was_published(probe: Probe) -> None:

@@ -134,7 +134,7 @@ async def test_room_of_which_retention_took_everything_is_empty_and_not_out_of_r
     ann.types("a", "b")
     await idle(one, ann)
     await one.broker.link.ask(f"STREAM.PURGE.{streams.LOG}", {"filter": f"{streams.ROOM}lobby"})
-    for query in (Latest("lobby", 10), After("lobby", 0, (1 << 62) - 1, 20, said=True)):
+    for query in (Latest("lobby", 10), After("lobby", 0, (1 << 62) - 1, 20, history=True)):
         page = await ask(one, query)
         assert isinstance(page, LogPage) and not page.entries, query
 

@@ -75,9 +75,19 @@ def test_pin_is_a_notice_and_a_turn_a_mode() -> None:
     poll = "Ann asks: tea? 1) yes 2) no (type !vote and a number)"
     assert lines(PLAIN, entry(Polled("tea?", ("yes", "no")))) == [f"NOTICE #ops :{poll}"]
     old = structs.replace(entry(Polled("tea?", ("yes", "no"))), tags="votes=abcdefghij.;closed")
-    assert lines(PLAIN, old) == ["NOTICE #ops :Ann asks: tea? 1) yes 2) no [yes 1, no 0]"]
+    assert lines(PLAIN, old) == ["NOTICE #ops :Ann asks: tea? 1) yes 2) no [yes 1, no 0] (closed)"]
+    assert PLAIN.lines(old, clock="[10:32] ")[0].startswith(b"NOTICE #ops :[10:32] Ann asks: tea? ")
     assert lines(PLAIN, entry(Voted("x.1", 1, "abcdefghij"))) == []
     assert lines(PLAIN, entry(PollClosed("x.1"))) == ["NOTICE #ops :Ann ends a poll"]
     ended = structs.replace(entry(PollClosed("x.1")), quote=Quote("Ann", "tea? yes 1, no 0"))
     assert lines(PLAIN, ended) == ["NOTICE #ops :Ann ends a poll: tea? yes 1, no 0"]
     assert Kind.PIN == entry(Pinned("x.1", "Bo: tea")).kind
+
+
+def test_poll_with_its_votes_is_cut_into_notices_with_the_same_time() -> None:
+    many = tuple(f"the answer {number} of ten" for number in range(10))
+    poll = structs.replace(entry(Polled("Which of them?" * 5, many)), tags=f"votes={'abcdefghij' * 3}")
+    first, second = form_of(frozenset({"server-time", "message-tags"})).lines(poll, "b1")
+    assert first.startswith(b"@batch=b1;time=1970-01-01T00:00:01.000Z;msgid=x.7 NOTICE #ops :Ann asks: Which")
+    assert second.startswith(b"@batch=b1;time=1970-01-01T00:00:01.000Z NOTICE #ops :")
+    assert second.endswith(b" answer 9 of ten 0] (type !vote and a number)\r\n")

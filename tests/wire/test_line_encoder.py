@@ -343,6 +343,7 @@ def test_acts_on_messages_are_lines() -> None:
     tea = Polled("tea?", ("yes", "no"))
     assert shown(tea) == "*** Al asks: tea? 1) yes 2) no (type /vote and a number) ***\n"
     assert shown(tea, tags="votes=abcdefghij.").endswith("2) no [yes 1, no 0] (type /vote and a number) ***\n")
+    assert shown(tea, tags="votes=abcdefghij.;closed").endswith("2) no [yes 1, no 0] (closed) ***\n")
     assert shown(PollClosed("x.1")) == "*** Al ends a poll ***\n"
     assert (
         shown(PollClosed("x.1"), quote=Quote("Al", "tea? yes 1, no 0")) == "*** Al ends a poll: tea? yes 1, no 0 ***\n"
@@ -355,6 +356,7 @@ def test_votes_are_told_to_the_author_of_a_poll() -> None:
     assert render(counted, "\n") == b"*** tea? yes 1, no 0 ***\n" and render(replace(counted, told=False), "\n") == b""
     entered = RoomEntered("ops", 7, "", True, polls=[OpenPoll("x.7", "Al", "tea?", ("yes", "no"), [1, 0])])
     assert render(entered, "\n") == b"*** Al asks: tea? 1) yes 2) no (type /vote and a number) ***\n"
+    assert render(replace(entered, past_polls=["x.7"]), "\n") == b"", "the history that follows shows it"
 
 
 def test_reactions_are_told_with_names() -> None:

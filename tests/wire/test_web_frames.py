@@ -395,7 +395,7 @@ def test_polls_have_counts_and_no_voters() -> None:
         [1, 0],
         True,
     )
-    assert "abcdefghij" not in str(shown)
+    assert "abcdefghij" not in str(shown) and shown["words"] == "asks: tea? 1) yes 2) no [yes 1, no 0] (closed)"
     assert FORM.encode(Entry("ops", 7, 5, 1.0, "Al", "x.8", Voted("x.7", 1, "abcdefghij"))) == b""
     counted = PollCounted("ops", "x.7", [1, 0], 1, "tea? yes 1, no 0")
     assert json.loads(payload(render(counted))) == {

@@ -22,6 +22,7 @@ from hubbub.chat.users.naming import Naming
 from hubbub.errors import BrokerError
 from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import (
+    HISTORY,
     Body,
     Draft,
     Entry,
@@ -142,7 +143,7 @@ class Effects:
                 self._brakes.note(room, piece, postings)
             upto = 0
             for index in acts:
-                earlier += [entry for entry in batch.entries[upto:index] if type(entry.body) is Said]
+                earlier += [entry for entry in batch.entries[upto:index] if isinstance(entry.body, HISTORY)]
                 upto = index
                 posting = postings[index]
                 effect = self._own.get(type(posting.draft.body)) if posting else None

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Session, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may_message
-from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Polled, Reacted, Redacted, Said, Unpinned, Unreacted
+from hubbub.model.entries import (
+    HISTORY,
+    Body,
+    Edited,
+    Entry,
+    Kind,
+    Pinned,
+    Reacted,
+    Redacted,
+    Said,
+    Unpinned,
+    Unreacted,
+)
 from hubbub.model.messages import reactions
 from hubbub.model.queries import After, Around, Latest, LogPage
 from hubbub.model.room.state import pin_text
@@ -70,7 +82,7 @@ def find(
         entries = page.entries if isinstance(page, LogPage) else ()
         session.label, before = label, session.label
         try:
-            act(_meant([one for one in entries if isinstance(one.body, Said | Polled)], which, session))
+            act(_meant(entries, which, session))
         except Refused as refusal:
             refuse(refusal)
         finally:
@@ -84,9 +96,12 @@ def find(
     hub.ask_raw(session, query, found)
 
 
-def _meant(said: list[Entry], which: Which, session: Session) -> Entry | None:
+def _meant(entries: Sequence[Entry], which: Which, session: Session) -> Entry | None:
+    """Return the message among some entries, or the poll if it is named exactly."""
     if which.id or which.seq:
-        return next((one for one in said if which.id in (one.id, "") and which.seq in (one.seq, 0)), None)
+        known = (one for one in entries if isinstance(one.body, HISTORY))
+        return next((one for one in known if which.id in (one.id, "") and which.seq in (one.seq, 0)), None)
+    said = [one for one in entries if type(one.body) is Said]
     if which.name:
         matching = [one for one in said if key_of(one.nick) == key_of(which.name)]
     else:

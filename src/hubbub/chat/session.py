@@ -18,7 +18,7 @@ from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
 from hubbub.model.accounts.account import Account, SshKey, is_account
 from hubbub.model.accounts.grants import EVERYTHING, Permit
 from hubbub.model.client import ByteSink, Client, Encoder
-from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
+from hubbub.model.entries import HISTORY, Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import (
     Acknowledged,
     Event,
@@ -408,7 +408,7 @@ class Session:
             return event if now is event.entries else structs.replace(event, entries=now)
         if isinstance(event, HistoryShown):
             now = shown(self.ignored, self.redactions.apply(event.entries))
-            said = [one for one in now if type(one.body) is Said]
+            said = [one for one in now if isinstance(one.body, HISTORY)]
             return event if now is event.entries else structs.replace(event, entries=said)
         if isinstance(event, QueryResult):
             now = shown(self.ignored, self.redactions.apply(event.page.entries))

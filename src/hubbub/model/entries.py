@@ -45,9 +45,8 @@ class Kind(StrEnum):
 
 KIND = r"^[a-z-]{1,32}\Z"  # pattern of all kinds, also of those that only newer versions know
 
-# The kinds that newcomers are shown, /history lists and search finds.
-SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
-
+SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})  # the kinds of messages
+HISTORY_KINDS = SAID | {Kind.POLL}  # the kinds of HISTORY
 
 # The kinds that record an action on a room or on one of its members.
 RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED, Kind.PIN, Kind.UNPIN})
@@ -289,6 +288,10 @@ KINDS: dict[type[Body], Kind] = {
     Unknown: Kind.UNKNOWN,
     Ephemeral: Kind.EPHEMERAL,
 }
+
+
+# The bodies of the entries that newcomers are shown, /history and the API list, and search finds: messages and polls.
+HISTORY = (Said, Polled)
 
 
 def kind_of(body: Body) -> Kind:

@@ -101,6 +101,12 @@ class RoomEntered(_Event, frozen=True):
     hands: Sequence[str] = ()  # the nicks of those who have raised a hand, the first one first
     polls: Sequence[OpenPoll] = ()  # the oldest first
     operator: bool = False
+    past_polls: Sequence[str] = ()  # the ids of the polls in the history that the session is shown next
+
+    @property
+    def further_polls(self) -> Sequence[OpenPoll]:
+        """The open polls that are not in the history that the session is shown next."""
+        return [poll for poll in self.polls if poll.id not in self.past_polls]
 
 
 class ReactionsAdded(_Event, frozen=True):

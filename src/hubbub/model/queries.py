@@ -1,5 +1,7 @@
 """Queries of the log, and their answers.
 
+The history of a room are the entries with the bodies `entries.HISTORY`: messages and polls.
+
 Every query names its viewer, and the answer holds only entries that `access.may` lets that viewer see.
 """
 
@@ -28,7 +30,7 @@ class _RoomQuery(_Query, frozen=True, kw_only=True):
 
 
 class Latest(_RoomQuery, frozen=True):
-    """The newest `limit` messages of a room, or entries of `every` kind, before number `before` (0: the end)."""
+    """The newest `limit` entries of a room's history, or of `every` kind, before number `before` (0: the end)."""
 
     room: str
     limit: int
@@ -38,20 +40,20 @@ class Latest(_RoomQuery, frozen=True):
 
 
 class After(_RoomQuery, frozen=True):
-    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`."""
+    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or of the history alone."""
 
     room: str
     seq: int
     upto: int
     limit: int
-    said: bool = False
+    history: bool = False
 
 
 class Since(_RoomQuery, frozen=True):
-    """Up to `limit` messages with a time from `time` to `until` (epoch seconds), both included, the oldest first.
+    """Up to `limit` entries of the history from `time` to `until` (epoch seconds), both included, the oldest first.
 
     Times need not rise with the numbers, because clocks are set, and imports bring older entries. `until` leaves out
-    messages that a wrong clock has dated far ahead.
+    entries that a wrong clock has dated far ahead.
     """
 
     room: str
@@ -75,10 +77,10 @@ class Asker(Protocol):
 
 
 class Search(_RoomQuery, frozen=True):
-    """The newest `limit` messages that contain all of `words`, before number `before` (0: the end).
+    """The newest `limit` entries of the history that contain all of `words`, before number `before` (0: the end).
 
     The search covers every room if `room` is None. storage/words.py defines words and their matches. Without words it
-    finds every message of the author and the times, and nothing without these either.
+    finds every entry of the author and the times, and nothing without these either.
     """
 
     words: str
@@ -87,17 +89,17 @@ class Search(_RoomQuery, frozen=True):
     before: int = 0
     asker: Asker | None = None
     author: str = ""  # the key of a nick; "" for all authors
-    since: float = float("-inf")  # the earliest time of a message (epoch seconds), included
+    since: float = float("-inf")  # the earliest time of an entry (epoch seconds), included
     until: float = float("inf")  # the latest time, not included
 
     @property
     def has_times(self) -> bool:
-        """Whether the messages must have a time within a bound."""
+        """Whether the entries must have a time within a bound."""
         return self.since > float("-inf") or self.until < float("inf")
 
     @property
     def narrows(self) -> bool:
-        """Whether the query finds something without words: the messages of an author or of a time."""
+        """Whether the query finds something without words: the entries of an author or of a time."""
         return bool(self.author) or self.has_times
 
     def fits(self, entry: Entry) -> bool:
@@ -116,7 +118,7 @@ class AllRooms(_Query, frozen=True):
 
 
 class Around(_RoomQuery, frozen=True):
-    """Up to `limit` messages of a room, or entries of `every` kind, selected as by IRC's CHATHISTORY.
+    """Up to `limit` entries of a room's history, or of `every` kind, selected as by IRC's CHATHISTORY.
 
     `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.
     """
@@ -151,7 +153,7 @@ class RoomList(Struct, frozen=True):
 
 
 class OpenedRoom(Struct, frozen=True):
-    """A room as its log has it when the room is loaded: its last number, its state, and its newest messages.
+    """A room as its log has it when the room is loaded: its last number, its state, and the end of its history.
 
     `snapshot` are the entries that `model.state.RoomState` makes the state of. `recent` are the newest entries of every
     kind, which show the members that have left; it is empty if that is not known. `id` is the id of the room, also of a

@@ -296,7 +296,7 @@ export class Chat {
     room.count(entry, forHim);
     const wanted = this.view.notify?.[room.name];
     if (wanted === "none" || !(forHim || wanted)) return;
-    notify(room.isPrivate ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
+    notify(room.isPrivate ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.words ?? entry.text, () => this.open(room.name));
   }
 
   // An entry that was told before mentions the reader.

@@ -2,6 +2,7 @@
 import { cut, folded } from "./text.js";
 
 export const SAID = new Set(["message", "action", "notice"]);
+export const HISTORY = new Set([...SAID, "poll"]); // what newcomers are shown
 export const MARKS = new Set(["edit", "react", "unreact", "hand"]); // change a message, and are no rows of the log
 const ABOUT = new Set([...MARKS, "redact", "pin", "unpin"]); // have the id of a message before their text
 const LATE = 100; // of these that are kept

@@ -37,8 +37,8 @@ export function Search({ chat, close, mentioned }) {
     if (name) chat.jump(name, entry.seq);
   };
   const hit = (entry) => html`<li key=${entry.id}><button onClick=${() => go(entry)}>
-    <i><bdi>${entry.room}</bdi>, ${whenOf(entry.time)}</i> <b class=${hue(entry.nick)}><bdi>${entry.nick}</bdi>:</b> <span dir="auto">${
-      cut(entry.text, 300)}</span></button></li>`;
+    <i><bdi>${entry.room}</bdi>, ${whenOf(entry.time)}</i> <b class=${hue(entry.nick)}><bdi>${entry.nick}</bdi>${entry.words ? "" : ":"}</b> <span dir="auto">${
+      cut(entry.words ?? entry.text, 300)}</span></button></li>`;
   return html`<section class="search" aria-label="Search"><form onSubmit=${search} role="search">
       <label for="words" class="hidden">Words to look for</label>
       <input id="words" type="search" ref=${field} dir="auto" placeholder=${`Words to look for, ${within ? `with ${within.nick}` : "in all rooms"}`} /><button>Search</button>

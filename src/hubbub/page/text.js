@@ -187,6 +187,9 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: hour12 ? "numeric" : "2
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
 const two = (number) => String(number).padStart(2, "0");
 
+// A message, or a poll, with its author.
+export const sentence = ({ nick, text, words }) => (words ? `${nick} ${words}` : `${nick}: ${text}`);
+
 export const timeOf = (seconds) => clock.format(seconds * 1000);
 export const dayOf = (seconds) => day.format(seconds * 1000);
 

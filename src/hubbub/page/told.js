@@ -1,8 +1,8 @@
 // What the server tells: a row for each type of message, with what it does to the chat. talks.js has those of private conversations.
 import { later } from "./lazy.js";
 import { LOST } from "./link.js";
-import { Room, SAID } from "./room.js";
-import { cut, mentions, timeOf, whenOf } from "./text.js";
+import { HISTORY, Room } from "./room.js";
+import { cut, mentions, sentence, timeOf, whenOf } from "./text.js";
 
 const classes = later(() => import("./classroom.js")), inClass = (act, ...about) => classes().then((all) => all[act](...about), () => {});
 const beyond = (more) => (more ? [`and ${more.toLocaleString()} more`] : []);
@@ -16,7 +16,7 @@ function take(chat, room, entry) {
   if (room.kit || room.operators.includes(chat.nick)) inClass("follow", chat, room, entry);
   if (entry.kind === "kick" && entry.text.split(" ")[0] === chat.nick) chat.out = entry;
   else if (entry.kind === "mode" || entry.kind === "kick") chat.link.send({ type: "members", room: room.name });
-  if (SAID.has(entry.kind) && entry.nick !== chat.nick) chat.call(room, entry, mentions(entry.text, chat.nick));
+  if (HISTORY.has(entry.kind) && entry.nick !== chat.nick) chat.call(room, entry, mentions(entry.text, chat.nick));
 }
 
 // A room from before the connection broke refuses the reader.
@@ -30,7 +30,7 @@ function shutOut(chat, name, code, text) {
   }
 }
 
-const pastLine = (chat, { time, room, nick, text }) => `${whenOf(time)}  ${room === chat.current ? "" : `[${room}] `}${nick}: ${text}`;
+const pastLine = (chat, entry) => `${whenOf(entry.time)}  ${entry.room === chat.current ? "" : `[${entry.room}] `}${sentence(entry)}`;
 
 // An answer that is not about a label.
 function list(chat, lines, error = false) {

@@ -15,7 +15,7 @@ from msgspec import structs
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Draft, Entry, Redacted, Said
+from hubbub.model.entries import HISTORY, Draft, Entry, Redacted
 from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.queries import (
     After,
@@ -213,11 +213,11 @@ class MemoryBroker:
         match query:
             case After():
                 entries = (e for e in self._entries(query) if query.seq < e.seq <= query.upto)
-                entries = (e for e in entries if type(e.body) is Said or not query.said)
+                entries = (e for e in entries if isinstance(e.body, HISTORY) or not query.history)
                 return page(False, entries, query.limit)
             case Since():
                 log = self._entries(query)
-                entries = (e for e in log if query.time <= e.time <= query.until and type(e.body) is Said)
+                entries = (e for e in log if query.time <= e.time <= query.until and isinstance(e.body, HISTORY))
                 found = page(False, sorted(entries, key=attrgetter("time")), query.limit)
                 return structs.replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
             case Latest():
@@ -242,4 +242,4 @@ class MemoryBroker:
     def _newest(self, query: Latest | Search, every: bool = False) -> Iterator[Entry]:
         log = self._log if query.room is None else self._entries(query)
         end = query.before or self._seq + 1
-        return (entry for entry in reversed(log) if entry.seq < end and (every or type(entry.body) is Said))
+        return (entry for entry in reversed(log) if entry.seq < end and (every or isinstance(entry.body, HISTORY)))

@@ -39,11 +39,11 @@ from hubbub.wire.line.encoder import stamped
     type=click.Choice(["said", "moderation"]),
     default="said",
     show_default=True,
-    help="Messages, or the acts of operators.",
+    help="Messages and polls, or the acts of operators.",
 )
 @format_option
 def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:
-    """Print the messages of a room, oldest first."""
+    """Print the messages and polls of a room, oldest first."""
     name = room_named(room)
     kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
     with opened_log(data) as store:
@@ -60,7 +60,7 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
 @format_option
 @click.argument("words", nargs=-1, required=True)
 def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
-    """Search the log for messages with all of WORDS.
+    """Search the log for messages and polls with all of WORDS.
 
     The newest matches are printed, oldest first. Only whole words match, but page* also finds pages. Symbols and emoji
     match literally: 'C++', '->'. Filters stand among the words: from:NAME, in:ROOM, before:TIME, after:TIME, as in

@@ -16,7 +16,7 @@ from hubbub.accounts.registry import AccountRegistry
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.model.accounts.account import Account
-from hubbub.model.entries import SAID, Entry
+from hubbub.model.entries import HISTORY, Entry
 from hubbub.startup import brokers
 from hubbub.startup.accounts import opened_accounts
 from hubbub.startup.cloaks import stored_secret
@@ -46,8 +46,8 @@ class MessagesOf(Output):
         """Write no header: the output is no export of a log."""
 
     def write(self, entries: list[Entry]) -> None:
-        """Write the messages of the account."""
-        super().write([entry for entry in entries if entry.host == self._host and entry.kind in SAID])
+        """Write the messages and polls of the account."""
+        super().write([entry for entry in entries if entry.host == self._host and isinstance(entry.body, HISTORY)])
 
 
 # Whoever may change the files may register anybody, and is slowed by nothing.

@@ -158,7 +158,7 @@ class PrivateHistory:
             rooms = [conversation_of(mine.id, one.other) for one in waiting]
             viewer = self._core.viewer(session)
             queries = [
-                After(room, one.seq, LAST, MISSED, said=True, viewer=viewer)
+                After(room, one.seq, LAST, MISSED, history=True, viewer=viewer)
                 for room, one in zip(rooms, waiting, strict=True)
             ]
             self._read(queries, lambda pages: self._show_missed(session, mine, positions, waiting, pages))

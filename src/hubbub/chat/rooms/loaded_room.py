@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from hubbub.model import ids
 from hubbub.model.client import ByteSink, Encoder, Send
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Entry, Kicked, Left, ModesChanged, PollClosed, Redacted, RoomRenamed, Said
+from hubbub.model.entries import HISTORY, Entry, Kicked, Left, ModesChanged, PollClosed, Redacted, RoomRenamed, Said
 from hubbub.model.events import PinnedMessage
 from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.messages.quotes import with_quotes, with_results
@@ -229,6 +229,8 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
             if type(body) is Said:
                 self.latest.append(entry)
                 continue
+            if isinstance(body, HISTORY):
+                self.latest.append(entry)
             target = target_of(body)
             changed = self.state.polls.get(target) or self._newest(target)
             self.state.apply(entry)
@@ -255,7 +257,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
         `changed` is the message that it changes, if that is at hand.
         """
         shown = (overlaid(one, by) for one in self.latest)
-        self.latest = deque((one for one in shown if type(one.body) is Said), self.latest.maxlen)
+        self.latest = deque((one for one in shown if isinstance(one.body, HISTORY)), self.latest.maxlen)
         # Many may react to one message, with many batches behind it.
         if changed and type(by.body) is not Redacted:
             if batch := self.following(Cursor(changed.prev, 0)):

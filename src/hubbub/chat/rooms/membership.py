@@ -9,7 +9,7 @@ from hubbub.chat.classroom.join_codes import INVITED, JoinCodes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.loaded_room import CommittedBatch
-from hubbub.chat.rooms.replay import replay
+from hubbub.chat.rooms.replay import replay, seen_by
 from hubbub.chat.rooms.showing import ShownRooms, entered
 from hubbub.chat.rooms.watching import Watching
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
@@ -224,9 +224,12 @@ class Rooms(ShownRooms):
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
             first, session.never_joined = session.never_joined, False
             self._give(session, room, focus=mine or not session.current)
-            session.replies.append(entered(session, room, cursor.seq, first))
+            past: Sequence[Entry] = ()
             if after is None and self._limits.history:
-                replay(self._core, session, room, earlier[-self._limits.history :], cursor.seq, left)
+                past = seen_by(self._core, session, earlier[-self._limits.history :], left)
+            session.replies.append(entered(session, room, cursor.seq, first, past))
+            if past:
+                replay(self._core, session, room, past, cursor.seq, left)
             start = cursor if after is None else room.cursor_at(after)
             session.replies.append(HubStep(DELIVER, (room, start)))
             session.flush()

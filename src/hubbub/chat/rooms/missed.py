@@ -11,7 +11,7 @@ from hubbub.chat.rooms.delivery import PAGE
 from hubbub.chat.session import Room, Session
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Said
+from hubbub.model.entries import HISTORY
 from hubbub.model.events import Missed
 from hubbub.model.notices.ignoring import hides, shown
 from hubbub.model.queries import After, LogPage
@@ -52,7 +52,7 @@ def _in_memory(session: Session, room: Room, after: int, limit: int) -> Count:
     """Count the messages after a number in the batches in memory, which hold all of them."""
     batches = takewhile(lambda batch: batch.end.seq > after, reversed(room.recent_batches.values()))
     newest = (entry for batch in batches for entry in reversed(batch.entries))
-    seen = (one for one in newest if type(one.body) is Said and not hides(session.ignored, one))
+    seen = (one for one in newest if isinstance(one.body, HISTORY) and not hides(session.ignored, one))
     said = list(islice((one.time for one in seen if one.seq > after), limit + 1))
     return len(said[:limit]), len(said) > limit, said[-1] if said else 0.0
 
@@ -64,7 +64,7 @@ def _count(core: Core, session: Session, room: Room, after: int, done: Callable[
 
     def read(seq: int) -> None:
         most, viewer = min(PAGE, limit - number), core.viewer(session)
-        query = After(room.name, seq, upto, most, said=True, viewer=viewer, room_id=room.id)
+        query = After(room.name, seq, upto, most, history=True, viewer=viewer, room_id=room.id)
         core.read(query, take)
 
     def take(page: LogPage | BrokerError) -> None:

@@ -17,23 +17,27 @@ from hubbub.model.room.absent import DAY, Absence
 RETURNING = 200  # most messages for a member that comes back
 
 
-def replay(core: Core, session: Session, room: Room, past: Sequence[Entry], upto: int, left: Absence | None) -> None:
-    """Show a newcomer the newest messages.
+def seen_by(core: Core, session: Session, newest: Sequence[Entry], left: Absence | None) -> Sequence[Entry]:
+    """Return those of the newest messages of a room that a newcomer is shown.
 
-    If its client keeps the history and it left the room less than a day ago, show it only the messages that it
+    If its client keeps the history and it left the room less than a day ago, these are only the messages that it
     missed.
     """
-    now = core.clock()
-    if left and session.keeps_history and now - left.at < DAY:
-        missed = [entry for entry in past if entry.seq > left.seq]
-        # If all messages in memory were missed, there may be more of them in the log.
-        if len(missed) == core.limits.history:
-            _replay_more(core, session, room, missed, left.seq, upto)
-            return
-        past = missed
-    if past:
+    return [entry for entry in newest if entry.seq > left.seq] if left and _returns(core, session, left) else newest
+
+
+def replay(core: Core, session: Session, room: Room, past: Sequence[Entry], upto: int, left: Absence | None) -> None:
+    """Show a newcomer the messages that `seen_by` returned, at least one."""
+    # If all messages in memory were missed, there may be more of them in the log.
+    if left and _returns(core, session, left) and len(past) == core.limits.history:
+        _replay_more(core, session, room, past, left.seq, upto)
+    else:
         elsewhere = session.current != room.id
-        session.replies += core.pieces(HistoryShown(past, now, folds=True, elsewhere=elsewhere))
+        session.replies += core.pieces(HistoryShown(past, core.clock(), folds=True, elsewhere=elsewhere))
+
+
+def _returns(core: Core, session: Session, left: Absence) -> bool:
+    return session.keeps_history and core.clock() - left.at < DAY
 
 
 def _replay_more(core: Core, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hubbub.chat.classroom import ballots
 from hubbub.chat.rooms.missed import tell_missed
 from hubbub.chat.rooms.opening import OpenRooms
 from hubbub.chat.session import Room, Session, owner, without
 from hubbub.chat.turns import DELIVER, HubStep
-from hubbub.model.entries import Entry
+from hubbub.model.entries import Entry, Polled
 from hubbub.model.events import HistoryShown, RoomEntered, RoomExited
 
 
@@ -60,11 +62,12 @@ class ShownRooms(OpenRooms):
         if session not in room.sessions:
             self._give(session, room, focus=not session.current)
         first, session.never_joined = session.never_joined, False
-        session.replies.append(entered(session, room, room.end.seq, first))
+        past = list(room.latest) if seq is None else []
+        session.replies.append(entered(session, room, room.end.seq, first, past))
         if seq is not None:
             tell_missed(self._core, session, room, seq, left_at)
-        elif room.latest:
-            past, elsewhere = list(room.latest), session.current != room.id
+        elif past:
+            elsewhere = session.current != room.id
             session.replies += self._core.pieces(HistoryShown(past, self._core.clock(), elsewhere=elsewhere))
         cursor = room.end if seq is None else room.cursor_at(seq)
         session.replies.append(HubStep(DELIVER, (room, cursor)))
@@ -80,9 +83,19 @@ class ShownRooms(OpenRooms):
         self.close_if_empty(room)
 
 
-def entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
-    """Return the event that shows a session a room up to an entry; `first`: it is the first room of the session."""
+def entered(session: Session, room: Room, seq: int, first: bool, past: Sequence[Entry]) -> RoomEntered:
+    """Return the event that shows a session a room up to an entry.
+
+    Args:
+        session: the session.
+        room: the room.
+        seq: the number of the entry.
+        first: whether it is the first room of the session.
+        past: the history that the session is shown next.
+
+    """
     current = "" if session.current == room.id else session.current_name
     listed = ballots.listed(session, room)
+    past_polls = tuple(entry.id for entry in past if type(entry.body) is Polled)
     rules = room.state.is_operator(owner(session))
-    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised, listed, rules)
+    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised, listed, rules, past_polls)

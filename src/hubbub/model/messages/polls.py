@@ -90,11 +90,12 @@ def ballot(body: Polled | OpenPoll) -> str:
     )
 
 
-def asked(entry: Entry, body: Polled, voting: str) -> str:
-    """Return a poll with its votes, if there are any, and with `voting`, the way to vote, as long as it is open."""
+def asked(entry: Entry, body: Polled, voting: str = "") -> str:
+    """Return a poll with its votes, if there are any, and that it is closed, or else `voting`, the way to vote."""
     closed = is_closed(entry)
     votes = f" [{score(entry, body)}]" if closed or any(counts(entry, body)) else ""
-    return f"{ballot(body)}{votes}{'' if closed else f' ({voting})'}"
+    remark = "closed" if closed else voting
+    return f"{ballot(body)}{votes}{f' ({remark})' if remark else ''}"
 
 
 def result(entry: Entry, body: Polled) -> str:

@@ -46,7 +46,7 @@ def _joined(client: IrcClient, event: RoomEntered, again: bool = False) -> None:
     client.emit(*client.form.lines(entry), *channels.greeting(client, room), *metadata.greeting(client, room))
     for pin in event.pins:
         client.emit(client.line("NOTICE", channel(room.name), f"Pinned: {pin.text}"))
-    for poll in event.polls:
+    for poll in event.further_polls if history.gets_replay(client) else event.polls:
         told = f"{poll.nick} asks: {polls.ballot(poll)} ({VOTING})"
         client.emit(client.line("NOTICE", channel(room.name), told))
     if not again:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hubbub.model.access import Action, sees
@@ -27,10 +27,33 @@ class EntryReader:
     left_out = 0  # damaged entries that were left out of all answers
 
     def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
+        """Yield the entries that the end of a query finds."""
+        return self._found(f"{self._select} {sql}", *values)
+
+    def _found(self, sql: str, *values: object) -> Iterator[Entry]:
         """Yield the entries that a query finds; skip and count damaged ones."""
-        for row in self._db.execute(f"{self._select} {sql}", values):
+        for row in self._db.execute(sql, values):
             if entry := self._entry(*row):
                 yield entry
+
+    def _ordered(
+        self, kinds: Sequence[str], where: str, order: str, *values: object, limit: int = -1
+    ) -> Iterator[Entry]:
+        """Yield the entries that fulfil a condition and one of several others, at most `limit` of them (-1: all).
+
+        SQLite merges the entries of several kinds while they are read, each of them from its index.
+
+        Args:
+            kinds: conditions in SQL, of which each entry fulfils one at most.
+            where: the condition in SQL that all of them fulfil.
+            order: columns of an entry.
+            values: the values of `where`.
+            limit: a number of entries.
+
+        """
+        parts = (f"{self._select} WHERE {one} AND {where}" for one in kinds)
+        sql = f"{' UNION ALL '.join(parts)} ORDER BY {order} LIMIT ?"
+        return self._found(sql, *values * len(kinds), limit)
 
     def _entry(self, key: str, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
         *texts, sum = rest

@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from heapq import merge
 from itertools import chain
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -21,7 +23,7 @@ from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.ports import END, page
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import INDEXED, SAID, has_authors, mark
+from hubbub.storage.sqlite.schema import INDEXED, POLLS, SAID, has_authors, mark
 from hubbub.storage.words import Words, search_form, tokens
 from hubbub.text.names import key_of
 
@@ -95,7 +97,7 @@ def renew(db: sqlite3.Connection, seq: int) -> None:
 
 
 def search(log: EntryReader, query: Search) -> LogPage:
-    """Return the newest messages that contain all words of a query, and fit its filters. Raises sqlite3.Error."""
+    """Return the newest entries that contain all words of a query, and fit its filters. Raises sqlite3.Error."""
     words = Words(query.words)
     if not words and not query.narrows:
         return LogPage(())
@@ -103,10 +105,12 @@ def search(log: EntryReader, query: Search) -> LogPage:
     done, behind = indexed(log)
     if where.is_short or not words:
         behind = 0
-        candidates = where.entries(f"WHERE {SAID}", "seq")
+        candidates = where.said("WHERE TRUE", "seq")
     else:
         candidates = chain(_unindexed(where, words, done), _indexed(where, words, done))
-    hits = (entry for entry in candidates if query.fits(entry) and words.are_in(text_of(entry.body)))
+    # Polls are few, so no text index has them.
+    both = merge(candidates, _polls(where, words), key=attrgetter("seq"), reverse=True)
+    hits = (entry for entry in both if query.fits(entry) and words.are_in(text_of(entry.body)))
     found = page(True, hits, query.limit)
     if behind and not found.more:
         return replace(found, note=f"Only the newest {share(log, behind)} % were searched: the index is being built")
@@ -126,6 +130,7 @@ class _Where:
         self._log = log
         self._sql = ""
         self._values: list[object] = []
+        self._by: tuple[str, ...] = ("TRUE",)  # the condition for the author of a message, and its value
         self._first, self._last = 0, (query.before or END) - 1  # the numbers between which the messages are
         self.is_short = False  # few messages fit, so that their texts are compared one by one
         self._room = log._asked(query)[0] if query.room else None
@@ -153,6 +158,11 @@ class _Where:
         sql = f"{where} AND {number} BETWEEN ? AND ? {self._sql} ORDER BY {number} DESC"
         return self._log._entries(sql, *values, *span, *self._values)
 
+    def said(self, where: str, number: str, *values: object, after: int = 0, upto: int = END) -> Iterator[Entry]:
+        """Yield the messages of the author, as `entries` does."""
+        by, *names = self._by
+        return self.entries(f"{where} AND {SAID} AND {by}", number, *values, *names, after=after, upto=upto)
+
     def _add(self, condition: str, *values: object) -> None:
         self._sql += f" AND {condition}"
         self._values += values
@@ -175,7 +185,7 @@ class _Where:
         (count,) = db.execute(f"SELECT count(*) FROM ({written} LIMIT {FEW + 1})", (names,)).fetchone()
         self.is_short = count <= FEW
         # The plus keeps SQLite from sorting all messages of somebody who wrote many.
-        self._add(f"seq IN ({written})" if self.is_short else "+nick IN (SELECT value FROM json_each(?))", names)
+        self._by = (f"seq IN ({written})" if self.is_short else "+nick IN (SELECT value FROM json_each(?))", names)
 
     def _nicks(self) -> Iterator[str]:
         """Yield the nicks of all authors: with one look-up in the index for each, however much they wrote."""
@@ -201,17 +211,28 @@ def share(log: EntryReader, behind: int) -> int:
     return min(99, 100 * (last - behind) // max(1, last - first + 1))
 
 
-def _unindexed(where: _Where, words: Words, done: int) -> Iterator[Entry]:
-    """Yield the messages newer than the index that may contain the words, the newest first.
+def _alike(words: Words) -> str:
+    """Return the condition that a text may contain the words, which `words.likes` are the values for.
 
     SQLite compares texts of ASCII itself, which leaves few texts for the slower comparison in Python.
     """
-    likes = " AND ".join([r"entry.text LIKE ? ESCAPE '\'"] * len(words.likes))
-    yield from where.entries(f"WHERE {SAID} AND (({likes}) OR {_NOT_ASCII})", "seq", *words.likes, after=done)
+    likes = " AND ".join([r"entry.text LIKE ? ESCAPE '\'"] * len(words.likes)) or "TRUE"
+    return f"(({likes}) OR {_NOT_ASCII})"
+
+
+def _unindexed(where: _Where, words: Words, done: int) -> Iterator[Entry]:
+    """Yield the messages newer than the index that may contain the words, the newest first."""
+    yield from where.said(f"WHERE {_alike(words)}", "seq", *words.likes, after=done)
 
 
 def _indexed(where: _Where, words: Words, done: int) -> Iterator[Entry]:
     """Yield the messages that may contain the words by the index, the newest first: a ranking would read them all."""
     if done:
-        older = f"JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ? AND {SAID}"
-        yield from where.entries(older, "found.rowid", words.match, upto=done)
+        older = "JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ?"
+        yield from where.said(older, "found.rowid", words.match, upto=done)
+
+
+def _polls(where: _Where, words: Words) -> Iterator[Entry]:
+    """Yield the polls of all authors that may contain the words, the newest first."""
+    # The plus keeps SQLite from reading all entries in the order of their numbers.
+    yield from where.entries(f"WHERE {POLLS} AND {_alike(words)}", "+seq", *words.likes)

@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from hubbub.errors import BrokerError
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
-from hubbub.model.entries import SAID as SAID_KINDS
-from hubbub.model.entries import Entry, Said
+from hubbub.model.entries import HISTORY as HISTORY_BODIES
+from hubbub.model.entries import HISTORY_KINDS, Entry
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.room.room_ids import new_room_id
@@ -30,13 +30,15 @@ from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import ROOM_KEYS, SAID, fields, lenient, new_name
+from hubbub.storage.sqlite.schema import EVERY, HISTORY, ROOM_KEYS, fields, lenient, new_name
 from hubbub.storage.sqlite.upkeep import salvage
 from hubbub.storage.words import Words
 
 PATIENCE = 3.0  # seconds that a query may take
 STEPS = 10_000  # steps of SQLite's virtual machine, about 1 ms, between two checks of the time limit
 DAMAGED = "the log is damaged"
+# The history in the order of times comes from the index of all times, which is read once for both kinds.
+_BY_TIME = (f"({' OR '.join(HISTORY)})",)
 
 
 def sentence(error: sqlite3.Error) -> str:
@@ -191,23 +193,23 @@ class QueryReader(EntryReader):
     # --- entries ----------------------------------------------------------------------------------------------------
 
     def _latest(self, query: Latest) -> LogPage:
-        kinds = "" if query.every else f"AND {SAID}"
+        kinds = EVERY if query.every else HISTORY
         if query.kinds:
-            kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
-        where = f"WHERE entry.room = ? {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
-        entries = self._entries(where, self._asked(query)[0], query.before or END, query.limit + 1)
-        return page(True, entries, query.limit)
+            kinds = (f"kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})",)
+        bounds = self._asked(query)[0], query.before or END
+        where = "entry.room = ? AND seq < ?"
+        return page(True, self._ordered(kinds, where, "seq DESC", *bounds, limit=query.limit + 1), query.limit)
 
     def _after(self, query: After) -> LogPage:
-        kinds = f"AND {SAID}" if query.said else ""
-        where = f"WHERE entry.room = ? {kinds} AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        entries = self._entries(where, self._asked(query)[0], query.seq, query.upto, query.limit + 1)
-        return page(False, entries, query.limit)
+        kinds = HISTORY if query.history else EVERY
+        bounds = self._asked(query)[0], query.seq, query.upto
+        where = "entry.room = ? AND seq > ? AND seq <= ?"
+        return page(False, self._ordered(kinds, where, "seq", *bounds, limit=query.limit + 1), query.limit)
 
     def _around(self, query: Around) -> LogPage:
         """Return entries in the order of their numbers; if a bound is a time, in the order of times, then numbers."""
         room, by_time = self._asked(query)[0], is_by_time(query)
-        kinds = "" if query.every else f"AND {SAID}"
+        kinds = EVERY if query.every else _BY_TIME if by_time else HISTORY
         # Only a comparison of columns, not of a constant beside one, is a search in an index.
         place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(seq)", "seq {0}")
 
@@ -221,18 +223,17 @@ class QueryReader(EntryReader):
         found: list[Entry] = []
         for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
             start, end, bound = (low, high, "(?, ?)") if by_time else (low[1:], high[1:], "(?)")
-            where = (
-                f"WHERE entry.room = ? {kinds} AND {place} >= {bound} AND {place} < {bound} "
-                f"ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
-            )
-            part = list(self._entries(where, room, *start, *end, limit))
+            where = f"entry.room = ? AND {place} >= {bound} AND {place} < {bound}"
+            by = order.format("DESC" if newest else "")
+            part = list(self._ordered(kinds, where, by, room, *start, *end, limit=limit))
             found += reversed(part) if newest else part
         return LogPage(found)
 
     def _since(self, query: Since) -> LogPage:
-        """Return the messages with the earliest times, in the order of their numbers."""
-        where = f"WHERE entry.room = ? AND {SAID} AND time BETWEEN ? AND ? ORDER BY time, seq LIMIT ?"
-        entries = self._entries(where, self._asked(query)[0], query.time, query.until, query.limit + 1)
+        """Return the entries with the earliest times, in the order of their numbers."""
+        bounds = self._asked(query)[0], query.time, query.until
+        where = "entry.room = ? AND time BETWEEN ? AND ?"
+        entries = self._ordered(_BY_TIME, where, "time, seq", *bounds, limit=query.limit + 1)
         found = page(False, entries, query.limit)
         return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
 
@@ -273,22 +274,24 @@ class QueryReader(EntryReader):
         room = None if query.room is None else self._asked(query)[0]
         match query:
             case Latest():
-                kinds = query.kinds or (() if query.every else SAID_KINDS)
+                kinds = query.kinds or (() if query.every else HISTORY_KINDS)
                 newest = self._walk((query.before or END) - 1, True, room)
                 return page(True, (entry for entry in newest if not kinds or entry.kind in kinds), query.limit)
             case Search():
                 words = Words(query.words)
                 shut = () if query.room else self._kept_from(query.viewer, Action.READ)
                 newest = self._walk((query.before or END) - 1, True, room, shut)
-                said = (entry for entry in newest if type(entry.body) is Said and query.fits(entry))
+                said = (entry for entry in newest if isinstance(entry.body, HISTORY_BODIES) and query.fits(entry))
                 hits = (entry for entry in said if words.are_in(text_of(entry.body)))
                 return page(True, hits if words or query.narrows else (), query.limit)
             case After():
                 until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, room))
-                return page(False, (e for e in until if type(e.body) is Said or not query.said), query.limit)
+                return page(
+                    False, (e for e in until if isinstance(e.body, HISTORY_BODIES) or not query.history), query.limit
+                )
             case Since():
                 found = (e for e in self._walk(1, False, room) if query.time <= e.time <= query.until)
-                return page(False, (entry for entry in found if type(entry.body) is Said), query.limit)
+                return page(False, (entry for entry in found if isinstance(entry.body, HISTORY_BODIES)), query.limit)
             case Around():
                 return around(self._walk(1, False, room), query)
 
@@ -297,7 +300,7 @@ class QueryReader(EntryReader):
         if not row:
             return OpenedRoom(0, (), (), id=self._room_id(name))
         entries = list(self._walk(1, False, row))
-        said = [entry for entry in entries if type(entry.body) is Said]
+        said = [entry for entry in entries if isinstance(entry.body, HISTORY_BODIES)]
         last = entries[-1].seq if entries else 0
         snapshot = RoomState(name, entries).snapshot()
         return OpenedRoom(

@@ -216,7 +216,7 @@ class IrcEncoder:
             entry: the entry.
             batch: the name of the batch that the lines belong to; "" for none.
             label: the label of the request that this answers; "" for none.
-            clock: a text before each line of a message.
+            clock: a text before each line of a message, and before a poll.
 
         """
         tags = self.tags(entry, batch) if self._adds_tags or batch else {}
@@ -231,6 +231,8 @@ class IrcEncoder:
             return self._said(entry, body, tags, batch, clock)
         if isinstance(body, Reacted | Unreacted):
             return [self._react(entry, body, tags)]
+        if type(body) is Polled:
+            return _asked(entry, body, tags, clock)
         client = self._client(entry)
         return [tagged(tags, _OTHERS[type(body)](self, entry, body), client)]
 
@@ -251,7 +253,7 @@ class IrcEncoder:
                 text = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
                 head = _with(tags, client) if tags or client else ""
                 lines.append((head + f":{who} {verb} {to} :{text}\r\n").encode())
-                tags = {name: value for name, value in tags.items() if name in ("time", "batch", "account")}
+                tags = _of_further(tags)
         return lines
 
     def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, clock: str) -> list[bytes]:
@@ -313,6 +315,21 @@ def _as_message(entry: Entry, body: Edited) -> tuple[Entry, Said]:
     return replace(entry, body=said, tags=tags), said
 
 
+def _asked(entry: Entry, body: Polled, tags: dict[str, str], clock: str) -> list[bytes]:
+    """Return a poll as notices in the channel: with the votes of many it does not fit in one."""
+    to, lines = channel(entry.room), []
+    overhead = len(f"NOTICE {to} :".encode()) + 2
+    for piece in _pieces(f"{clock}{entry.nick} asks: {polls.asked(entry, body, VOTING)}", MAX_LINE - overhead):
+        lines.append(line("", "NOTICE", to, piece, tags=tags))
+        tags = _of_further(tags)
+    return lines
+
+
+def _of_further(tags: dict[str, str]) -> dict[str, str]:
+    """Return those tags of the first line of an entry that its further lines have, too."""
+    return {name: value for name, value in tags.items() if name in ("time", "batch", "account")}
+
+
 def _addressed(nick: str, text: str) -> str:
     """Return the text before an answer to `nick` for a client that is not shown which message it answers."""
     return "" if text.casefold().startswith(nick.casefold()) else f"{nick}: "
@@ -359,9 +376,6 @@ _OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
     Unpinned: lambda form, entry, body: line("", "NOTICE", channel(entry.room), f"{entry.nick} has taken a pin away"),
     HandMoved: lambda form, entry, body: _voice(entry, "-v", body.who) if body.step == "spoken" else b"",
     Braked: lambda form, entry, body: line("", "NOTICE", channel(entry.room), rest(body.seconds)),
-    Polled: lambda form, entry, body: line(
-        "", "NOTICE", channel(entry.room), f"{entry.nick} asks: {polls.asked(entry, body, VOTING)}"
-    ),
     Voted: lambda form, entry, body: b"",
     PollClosed: lambda form, entry, body: line(
         "",

@@ -306,7 +306,9 @@ def _joined(event: RoomEntered) -> str:
     if event.operator:
         lines.append(notice(f"You are an operator of {event.room}. /help operators lists what you can do"))
     lines += [notice(f"Topic: {event.topic}")] if event.topic else []
-    lines += [notice(f"{poll.nick} asks: {polls.ballot(poll)} (type /vote and a number)") for poll in event.polls]
+    lines += [
+        notice(f"{poll.nick} asks: {polls.ballot(poll)} (type /vote and a number)") for poll in event.further_polls
+    ]
     lines += [notice(f"Pinned: {pin.text}") for pin in event.pins[-PINS:]]
     return "\n".join([*lines, notice("/pins shows all pinned messages")] if len(event.pins) > PINS else lines)
 

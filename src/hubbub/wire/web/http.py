@@ -47,7 +47,7 @@ Mark = Annotated[
 
 
 class MessagesQuery(Struct):
-    """The newest messages, the newest before a number, or the oldest after a number."""
+    """The newest messages and polls, the newest before a number, or the oldest after a number."""
 
     last: Last = 50
     before: Seq = 0
@@ -55,9 +55,10 @@ class MessagesQuery(Struct):
 
 
 class SearchQuery(Struct):
-    """The newest messages that contain all these words; a star after a word finds longer words that begin with it.
+    """The newest messages and polls that contain all these words.
 
-    The filters from:NAME, in:ROOM, before:TIME and after:TIME may stand among the words.
+    A star after a word finds longer words that begin with it. The filters from:NAME, in:ROOM, before:TIME and
+    after:TIME may stand among the words.
     """
 
     q: Words

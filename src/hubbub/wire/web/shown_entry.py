@@ -80,7 +80,7 @@ def shown(entry: Entry, form: type[LogEntry] = LogEntry) -> LogEntry:
     if entry.tags:
         more |= marks(entry.tags)
     if isinstance(body, Polled):
-        more |= _poll(entry, body)
+        more |= {"words": f"asks: {polls.asked(entry, body)}", **_poll(entry, body)}
     if entry.quote:
         more["quote"] = QuotedMessage(*entry.quote)
     return form(*astuple(shown_record(entry)), **more)
@@ -111,7 +111,6 @@ _WORDS: dict[type[Body], Callable[[Any], str]] = {
     Unpinned: lambda body: "has taken a pin away",
     HandMoved: lambda body: HANDS.get(body.step, body.step),
     Braked: lambda body: f"({rest(body.seconds)})",
-    Polled: lambda body: f"asks: {polls.ballot(body)}",
     PollClosed: lambda body: "has ended a poll",
     TurnGiven: lambda body: f"lets {body.who.partition('!')[0]} speak",
 }

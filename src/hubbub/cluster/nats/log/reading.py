@@ -13,7 +13,7 @@ from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.stream_state import StreamState, read_state
 from hubbub.model.access import Action, sees
 from hubbub.model.codec import text_of
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.entries import HISTORY_KINDS, Entry, Kind
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, RoomList, Since
 from hubbub.storage.ports import END, MAX_PAGE, Span, page, windows
 
@@ -25,22 +25,24 @@ async def answer(feed: RoomFeed, query: Latest | After | Since | Around) -> LogP
     """Return the entries of a room that a query asks for. Raises BrokerError."""
     match query:
         case Latest():
-            kinds = frozenset(query.kinds) or (ALL if query.every else SAID)
+            kinds = frozenset(query.kinds) or (ALL if query.every else HISTORY_KINDS)
             entries = feed.before(query.before or end_of(feed.last) + 1)
             return await _gather(entries, query.limit, lambda e: e.kind in kinds, newest_first=True)
         case After():
-            kinds = SAID if query.said else ALL
+            kinds = HISTORY_KINDS if query.history else ALL
             entries = feed.after(query.seq)
             return await _gather(entries, query.limit, lambda e: e.kind in kinds, lambda e: e.seq > query.upto)
         case Since():
             entries = feed.after(await feed.first_at(int(query.time * 1000)) - 1)
-            return await _gather(entries, query.limit, lambda e: e.kind in SAID and query.time <= e.time <= query.until)
+            return await _gather(
+                entries, query.limit, lambda e: e.kind in HISTORY_KINDS and query.time <= e.time <= query.until
+            )
         case Around():
             return await _around(feed, query)
 
 
 async def _around(feed: RoomFeed, query: Around) -> LogPage:
-    kinds = ALL if query.every else SAID
+    kinds = ALL if query.every else HISTORY_KINDS
     spans = {bound: await _find(feed, bound) for bound in query.bounds}
     found: list[Entry] = []
     for (low, high), newest, limit in windows(query, spans.__getitem__, 0, END):

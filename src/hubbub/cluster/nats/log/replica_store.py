@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from hubbub.cluster.nats.subjects import first_name
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, Said
+from hubbub.model.entries import HISTORY, Entry
 from hubbub.storage.sqlite import schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
@@ -73,12 +73,12 @@ class ReplicaStore(Store):
 
         If the copy cannot be read, the entries are returned as they are.
         """
-        numbers = json.dumps([entry.seq for entry in entries if type(entry.body) is Said])
+        numbers = json.dumps([entry.seq for entry in entries if isinstance(entry.body, HISTORY)])
         try:
             rows = list(self._entries("WHERE seq IN (SELECT value FROM json_each(?))", numbers))
         except sqlite3.Error:
             return entries
-        found = {one.seq: one for one in rows if type(one.body) is Said}
+        found = {one.seq: one for one in rows if isinstance(one.body, HISTORY)}
         return [_as_in(found.get(entry.seq), entry) for entry in entries]
 
     @property

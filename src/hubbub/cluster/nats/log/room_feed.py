@@ -32,13 +32,13 @@ from hubbub.cluster.nats.log.room_log import RoomLog
 from hubbub.cluster.nats.log.stream_state import StreamState, decode_part
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, Kind, Said
+from hubbub.model.entries import HISTORY, Entry, Kind
 from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.room.absent import LOOKED_BACK
 
 log = logging.getLogger("hubbub")
 
-RECENT = 200  # messages that are kept for new members: the maximum of --history
+RECENT = 200  # entries of the history that are kept for new members: the maximum of --history
 SOON = 0.15  # seconds to wait for the copy of a stored message before it is read from the stream
 HELD = 10_000  # entry batches that are held while an earlier one is missing; more are read again
 
@@ -351,13 +351,13 @@ class RoomFeed(RoomLog):
         self.newest.append(entry)
         if len(self.newest) == LOOKED_BACK:
             self.whole = False
-        if type(entry.body) is Said:
+        if isinstance(entry.body, HISTORY):
             self.recent.append(entry)
             if len(self.recent) == RECENT:
                 self.whole = False
         elif target_of(entry.body):
             shown = (overlaid(one, entry) for one in self.recent)
-            self.recent = deque((one for one in shown if type(one.body) is Said), RECENT)
+            self.recent = deque((one for one in shown if isinstance(one.body, HISTORY)), RECENT)
 
     def doubt(self) -> None:
         """Request a check whether the stream has the newest message as it was delivered."""

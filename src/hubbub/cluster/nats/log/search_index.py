@@ -24,7 +24,7 @@ from hubbub.cluster.nats.log.batches import STEP, decode, entries
 from hubbub.cluster.nats.log.replica_store import ReplicaStore
 from hubbub.errors import BrokerError, HubbubError, SettingsError
 from hubbub.files import write_file_durably
-from hubbub.model.entries import Said
+from hubbub.model.entries import HISTORY
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.schema import FILE
@@ -133,9 +133,8 @@ class SearchIndex:
 
         Entries that are not in the copy yet remain as they are.
         """
-        said = [entry.seq for entry in page.entries if type(entry.body) is Said]
         store = self._store
-        if not said or store is None:
+        if store is None or not any(isinstance(entry.body, HISTORY) for entry in page.entries):
             return page
         return replace(page, entries=await self._do(lambda: store.as_changed(page.entries)))
 

@@ -16,7 +16,7 @@ from hubbub.chat.session import Parties
 from hubbub.chat.turns import Operation
 from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.entries import Edited, Said
+from hubbub.model.entries import Edited
 from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc.client import IrcClient
@@ -35,13 +35,20 @@ HISTORY = 100  # maximum number of entries in an answer to CHATHISTORY
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
-def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
-    """Return the lines that replay earlier messages to a client that has joined.
+def gets_replay(client: IrcClient) -> bool:
+    """Return whether a client is sent earlier messages without a request.
 
-    Clients with CHATHISTORY get none, because they ask for it. Bots get none, because they would act on old messages.
+    Clients with CHATHISTORY are not, because they ask for it; nor are bots, because they would act on old messages.
+    """
+    return not ("draft/chathistory" in client.caps or (client.user and "B" in client.user.modes))
+
+
+def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
+    """Return the lines that replay earlier messages to a client that has joined, if it gets any.
+
     The lines are marked as old by a batch of the type chathistory, by the tag server-time, or by the time in the text.
     """
-    if "draft/chathistory" in client.caps or (client.user and "B" in client.user.modes):
+    if not gets_replay(client):
         return []
     lines: list[bytes] = []
     ref = client.new_ref() if "batch" in client.caps else ""
@@ -63,7 +70,7 @@ def replay_private(client: IrcClient, past: PrivateShown) -> list[bytes]:
 
 def catch_up(client: IrcClient) -> None:
     """Show a client the private messages that its user has missed, unless it asks for them itself or is a bot."""
-    if "draft/chathistory" not in client.caps and not (client.user and "B" in client.user.modes):
+    if gets_replay(client):
         client.hub.private_history.catch_up(client.session)
 
 
@@ -184,8 +191,7 @@ def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
     low, high = sorted(round(bound * 1000) for bound in bounds)
     rooms = []
     for room in client.session.rooms.values():
-        said = [entry for entry in room.latest if type(entry.body) is Said]
-        rooms += [(said[-1].time, channel(room.name))] if said else []
+        rooms += [(room.latest[-1].time, channel(room.name))] if room.latest else []
 
     def answer(talks: Sequence[tuple[str, float]]) -> None:
         known = sorted(rooms + [(then, name) for name, then in talks])

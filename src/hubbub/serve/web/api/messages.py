@@ -30,7 +30,7 @@ class _Asker:
 
 
 async def read(api: ApiContext, call: Call, query: wire.MessagesQuery, room: str) -> web.Response:
-    """Return messages of a room."""
+    """Return messages and polls of a room."""
     after = None if query.after is None else wire.place(query.after, api.hub.log.log_id)
     viewer, room = api.viewer(call), api.log_of(call, room)
     if after is None:
@@ -40,7 +40,7 @@ async def read(api: ApiContext, call: Call, query: wire.MessagesQuery, room: str
 
 
 async def search(api: ApiContext, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
-    """Return the messages of a room, or of all rooms, that contain the given words."""
+    """Return the messages and polls of a room, or of all rooms, that contain the given words."""
     asked = searching.parse(query.q, api.hub.clock())
     asker = _Asker(call.origin)
     room = api.log_of(call, room)
