@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from browser import Enter, go_in, said, say
@@ -12,6 +14,7 @@ from playwright.sync_api import Page, expect
 from test_page import AXE, check_rules
 from test_page_accounts import register
 
+import hubbub
 from scene import Server, wait_until
 
 
@@ -179,6 +182,51 @@ def test_page_starts_where_its_files_cannot_be_kept(serve: Callable[..., Server]
         worker.evaluate(f"() => {{ {act} = () => Promise.reject(new DOMException('', 'QuotaExceededError')); }}")
         page.reload()
         expect(page.locator("h1")).to_have_text("lobby")
+
+
+def newer_version(folder: Path) -> dict[str, str]:
+    """Make a copy of hubbub whose page has a new module and two changed ones; return the variables to run it."""
+    shutil.copytree(Path(hubbub.__file__).parent, folder / "hubbub", ignore=shutil.ignore_patterns("__pycache__"))
+    page = folder / "hubbub" / "page"
+    (page / "newer.js").write_text('document.documentElement.dataset.version = "newer";')
+    for name, code in (("app.js", 'import "./newer.js";'), ("polls.js", "export const newer = true;")):
+        file = page / name
+        file.write_text(f"{file.read_text('utf-8')}\n{code}\n", "utf-8")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_new_version_comes_at_once_under_the_worker_of_the_old_one_and_is_kept_whole(
+    serve: Callable[..., Server], enter: Enter, tmp_path: Path
+) -> None:
+    variables = newer_version(tmp_path / "newer")
+    server = serve("--no-limits", sniffs=True)
+    page = enter(server, service_workers="allow")
+    say(page, "a first one")
+    expect(said(page)).to_have_count(1)
+    wait_until_kept(page, "a first one")
+    page.reload()
+    assert page.evaluate("Boolean(navigator.serviceWorker.controller)")
+    newer = page.locator("html[data-version=newer]")
+    expect(newer).to_have_count(0)
+    port = server.port
+    server.kill()
+    server = serve("--no-limits", sniffs=True, port=port, variables=variables, before=lambda: None)
+    page.reload()
+    expect(newer).to_have_count(1)
+    say(page, "and another one")
+    expect(said(page).last).to_contain_text("and another one")
+    wait_until_kept(page, "and another one")
+    # The page has not asked for this one.
+    page.wait_for_function(
+        """async () => {
+            const answer = await caches.match(new URL("page/polls.js", location.href));
+            return (await answer.text()).includes("newer");
+        }"""
+    )
+    server.kill()
+    page.reload()
+    expect(newer).to_have_count(1)
+    expect(said(page).last).to_contain_text("and another one")
 
 
 def test_new_certificate_is_looked_at_where_the_page_is_not_kept(serve: Callable[..., Server], door: Enter) -> None:

@@ -140,6 +140,7 @@ def formatted(text: str, tags: str) -> str:
     return formatting.put_in(text, codes) if codes else text
 
 
+_FURTHER = ("time", "batch", "account")  # tags that all lines of an entry have, not only the first one
 _ECHOED = (Said, Edited, Reacted, Unreacted)  # that only a client with echo-message gets from its own user
 
 
@@ -253,7 +254,7 @@ class IrcEncoder:
                 text = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
                 head = _with(tags, client) if tags or client else ""
                 lines.append((head + f":{who} {verb} {to} :{text}\r\n").encode())
-                tags = _of_further(tags)
+                tags = {name: value for name, value in tags.items() if name in _FURTHER}
         return lines
 
     def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, clock: str) -> list[bytes]:
@@ -321,13 +322,8 @@ def _asked(entry: Entry, body: Polled, tags: dict[str, str], clock: str) -> list
     overhead = len(f"NOTICE {to} :".encode()) + 2
     for piece in _pieces(f"{clock}{entry.nick} asks: {polls.asked(entry, body, VOTING)}", MAX_LINE - overhead):
         lines.append(line("", "NOTICE", to, piece, tags=tags))
-        tags = _of_further(tags)
+        tags = {name: value for name, value in tags.items() if name in _FURTHER}
     return lines
-
-
-def _of_further(tags: dict[str, str]) -> dict[str, str]:
-    """Return those tags of the first line of an entry that its further lines have, too."""
-    return {name: value for name, value in tags.items() if name in ("time", "batch", "account")}
 
 
 def _addressed(nick: str, text: str) -> str:
