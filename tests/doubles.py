@@ -9,11 +9,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from hubbub.chat.asking import LogQuestion, client_question
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.chat.private.positions import Position
 from hubbub.chat.rooms.delivery import Limits
-from hubbub.chat.session import User
+from hubbub.chat.session import Session, User
+from hubbub.chat.turns import ClientStep, by_name
 from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.chat.users.no_accounts import NoAccounts
 from hubbub.chat.users.staying import Stay
@@ -226,7 +229,7 @@ class Peer:
     """A listener's side of a session: types lines, and keeps in order what it is shown and told."""
 
     def __init__(self, house: House, look: Look) -> None:
-        self._hub = house.hub
+        self.hub = house.hub
         self._lines: deque[str] = deque()
         self._pumping = False
         self._room_for = -1  # writes until its transport says pause; -1: it never does
@@ -253,18 +256,18 @@ class Peer:
         if self._pumping:
             return
         self._pumping = True
-        while self._lines and self._hub.session_ready(self.session):
+        while self._lines and self.hub.session_ready(self.session):
             self._take(self._lines.popleft())
         self._pumping = False
 
     def _take(self, line: str) -> None:
         try:
             if self.session.user is None:
-                self._hub.naming.enter(self.session, line)
+                self.hub.naming.enter(self.session, line)
             else:
-                slash.run(self._hub, self.session, line)
+                slash.run(self.hub, self.session, line)
         except Refused as refusal:
-            self._hub.reply(self.session, Refusal(refusal.code, refusal.text))
+            self.hub.reply(self.session, Refusal(refusal.code, refusal.text))
 
     def write(self, data: bytes) -> None:
         assert data and not self.session.paused
@@ -299,15 +302,15 @@ class Peer:
         """Take no bytes any more, once `after` more writes were taken."""
         self._room_for = after or -1
         if not after:
-            self._hub.pause(self.session)
+            self.hub.pause(self.session)
 
     def read(self, writes: int = -1) -> None:
         """Take bytes again, until so many writes were taken."""
         self._room_for = writes
-        self._hub.resume(self.session)
+        self.hub.resume(self.session)
 
     def leave(self, reason: str = "") -> None:
-        self._hub.depart(self.session, reason)
+        self.hub.depart(self.session, reason)
 
     def sees(self) -> list[str | Event]:
         """Return what it was shown and told since it was asked last."""
@@ -331,6 +334,7 @@ class House:
         self.hub = Hub(
             self.broker, lambda: self.now + self.set_ahead, "boot-", self, Limits(**limits), lambda: self.now
         )
+        self.hub.add_operations(OPERATIONS)
         self.hub.index = self.broker
 
     def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
@@ -395,6 +399,23 @@ class House:
             self.answer()
             self.commit()
         self.turn()
+
+
+class Asked(LogQuestion, frozen=True):
+    """A question of a test to the log."""
+
+
+def ask_raw(session: Session, query: Query, answer: Callable[[Any], None]) -> None:
+    """Ask the log for a session, and call back in the place of the reply."""
+    (kind,) = by_name(client_question(Asked, lambda client, asked, result: answer(result))).values()
+    session.client_operations = {"Asked": kind}
+    session.queue(Asked(query))
+
+
+def refusing(session: Session, tell: Callable[[Refused], object]) -> ClientStep:
+    """Return the step that tells a test the refusal of a request of a session."""
+    session.client_steps = {"refused": lambda client, refusal: tell(refusal)}
+    return ClientStep("refused")
 
 
 class FakePositions:

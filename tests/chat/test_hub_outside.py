@@ -356,7 +356,7 @@ def test_who_waits_for_a_secret_room_watches_another_room_that_takes_its_name() 
     house.settle()
     other.leave()
     for before, to in (("board", "backroom"), ("open", "board")):
-        moderation.move(house.hub, al.session, house.hub.rooms.loaded[before], to, "", lambda refused: None)
+        moderation.move(house.hub, al.session, house.hub.rooms.loaded[before], to)
         house.settle()
     al.types("hi")
     house.settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from doubles import House, Look, Peer
+from doubles import House, Look, Peer, ask_raw
 from hubbub.chat.commands.slash import members_of
 from hubbub.chat.private import direct
 from hubbub.chat.session import User
@@ -12,6 +12,7 @@ from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Kind
 from hubbub.model.events import Acknowledged, Private, Refusal
 from hubbub.model.queries import LogPage
+from hubbub.model.viewer import ASKER
 from hubbub.text.cleaning import clean_exactly
 from records import text_in
 from system_queries import Latest
@@ -222,7 +223,7 @@ def test_answer_comes_in_the_place_of_the_question() -> None:
     (al,) = house.enter("Al")
     got: list[object] = []
     al.types("hi")
-    house.hub.ask_raw(al.session, Latest("lobby", 5), got.append)
+    ask_raw(al.session, Latest("lobby", 5, viewer=ASKER), got.append)
     house.hub.reply(al.session, Refusal("after", ""))
     assert of(al) == [] and not house.hub.session_ready(al.session)
     house.commit()
@@ -231,10 +232,10 @@ def test_answer_comes_in_the_place_of_the_question() -> None:
     (page,) = got
     assert isinstance(page, LogPage) and [text_in(entry) for entry in page.entries] == ["hi"] and of(al) == ["after"]
     house.broker.fault = "no"
-    house.hub.ask_raw(al.session, Latest("lobby", 5), got.append)
+    ask_raw(al.session, Latest("lobby", 5, viewer=ASKER), got.append)
     house.answer()
     assert isinstance(got[-1], BrokerError)
-    house.hub.ask_raw(al.session, Latest("lobby", 5), got.append)
+    ask_raw(al.session, Latest("lobby", 5, viewer=ASKER), got.append)
     al.leave()
     house.answer()
     assert len(got) == 2

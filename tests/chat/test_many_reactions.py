@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 import hubbub
-from doubles import House, Peer
+from doubles import House, Peer, refusing
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.model.entries import Kind
@@ -59,7 +59,7 @@ def test_reactions_of_many_are_few_lines_and_cost_no_more_than_messages() -> Non
         def refuse(refusal: Exception) -> None:
             raise refusal
 
-        messages.react(house.hub, peer.session, room, Which(id=message.id), "👍", True, refuse)
+        messages.react(peer.session, room, Which(id=message.id), "👍", True, refused=refusing(peer.session, refuse))
 
     def settled(act: Callable[[Peer], None], people: list[Peer]) -> Callable[[], None]:
         def run() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doubles import NOON, Peer
+from doubles import NOON, Peer, refusing
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.chat.pipeline import after_all
@@ -111,8 +111,9 @@ def test_nobody_corrects_the_message_of_somebody_else() -> None:
     refused: list[str] = []
     room = house.hub.rooms.loaded["ops"]
     id = house.broker.of("ops")[-1].id
-    messages.correct(house.hub, al.session, room, Which(id=id), "cake", lambda one: refused.append(one.code))
-    messages.correct(house.hub, al.session, room, Which(id="x.1"), "cake", lambda one: refused.append(one.code))
+    told = refusing(al.session, lambda one: refused.append(one.code))
+    messages.correct(al.session, room, Which(id=id), "cake", refused=told)
+    messages.correct(al.session, room, Which(id="x.1"), "cake", refused=told)
     house.settle()
     assert refused == ["not-yours", "no-such-message"]
 
@@ -246,7 +247,8 @@ def test_reaction_is_visible_and_short() -> None:
     assert text_in(house.broker.log[-1]).split(" ")[1] == "👍" * 16
     refused: list[str] = []
     room = house.hub.rooms.loaded["ops"]
-    messages.react(house.hub, bo.session, room, Which(), "\u200b", True, lambda one: refused.append(one.code))
+    told = refusing(bo.session, lambda one: refused.append(one.code))
+    messages.react(bo.session, room, Which(), "\u200b", True, refused=told)
     house.settle()
     assert refused == ["bad-value"]
 
@@ -384,7 +386,7 @@ def test_reaction_reaches_a_message_in_memory_that_is_not_among_the_newest_or_in
     room = house.hub.rooms.loaded["ops"]
     tea, cake = (one for one in house.broker.of("ops") if one.kind is Kind.MESSAGE)
     for one in (tea, cake):
-        messages.react(house.hub, bo.session, room, Which(id=one.id), "x", True, lambda refusal: None)
+        messages.react(bo.session, room, Which(id=one.id), "x", True)
         house.settle()
         room.recent_batches.pop(cake.prev, None)
     (batch,) = [batch for batch in room.recent_batches.values() if any(one.id == tea.id for one in batch.entries)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doubles import NOON, House, Peer
+from doubles import NOON, House, Peer, refusing
 from hubbub.chat import messages, moderation
 from hubbub.chat.commands import moderation as moderation_commands
 from hubbub.chat.messages import Which
@@ -416,7 +416,7 @@ def test_silenced_member_cannot_speak_by_leaving_or_redacting(line: str) -> None
     typed(house, bo, "mine")
     id = house.broker.of("ops")[-1].id
     typed(house, al, line)
-    messages.redact(house.hub, bo.session, house.hub.rooms.loaded["ops"], Which(id=id), lambda refused: None, "spam")
+    messages.redact(bo.session, house.hub.rooms.loaded["ops"], Which(id=id), "spam")
     house.settle()
     assert text_in(house.broker.of("ops")[-1]) == id
     house.hub.rooms.leave(bo.session, "ops", "spam")
@@ -728,14 +728,14 @@ def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
     room = house.hub.rooms.loaded["ops"]
     house.forget()
     codes, refuse = refusals()
-    messages.redact(house.hub, cy.session, room, Which(id=one), refuse)
+    messages.redact(cy.session, room, Which(id=one), refused=refusing(cy.session, refuse))
     house.settle()
-    messages.redact(house.hub, bo.session, room, Which(id="x.9"), refuse)
+    messages.redact(bo.session, room, Which(id="x.9"), refused=refusing(bo.session, refuse))
     house.settle()
     assert codes == ["not-yours", "no-such-message"]
-    messages.redact(house.hub, bo.session, room, Which(id=one), refuse)
+    messages.redact(bo.session, room, Which(id=one), refused=refusing(bo.session, refuse))
     house.settle()
-    messages.redact(house.hub, al.session, room, Which(id=two), refuse, "rude")
+    messages.redact(al.session, room, Which(id=two), "rude", refused=refusing(al.session, refuse))
     house.settle()
     assert cy.sees() == [f"Bo - {one}", f"Al - {two} rude"] and len(codes) == 2
     assert [text_in(entry) for entry in room.latest] == []
@@ -794,7 +794,12 @@ def test_session_that_leaves_redacts_nothing() -> None:
     al.types("one")
     house.settle()
     codes, refuse = refusals()
-    messages.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], Which(id=house.broker.log[-1].id), refuse)
+    messages.redact(
+        al.session,
+        house.hub.rooms.loaded["ops"],
+        Which(id=house.broker.log[-1].id),
+        refused=refusing(al.session, refuse),
+    )
     al.leave()
     house.settle()
     assert codes == [] and not any(entry.kind is Kind.REDACT for entry in house.broker.log)
@@ -805,7 +810,7 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     (zo,) = house.enter("Zo")
     room = house.hub.rooms.loaded["ops"]
     codes, refuse = refusals()
-    moderation.move(house.hub, al.session, room, "#Dev", "new team", refuse)
+    moderation.move(house.hub, al.session, room, "#Dev", "new team", refusing(al.session, refuse))
     house.answer()
     bo.types("meanwhile", "/join lobby")
     zo.types("/join ops")
@@ -843,7 +848,7 @@ def test_room_is_renamed_by_a_command() -> None:
 def test_names_that_a_room_does_not_get(who: int, name: str, code: str) -> None:
     house, peers = in_ops("Al", "Bo")
     with pytest.raises(Refused) as caught:
-        moderation.move(house.hub, peers[who].session, house.hub.rooms.loaded["ops"], name, "", lambda _: None)
+        moderation.move(house.hub, peers[who].session, house.hub.rooms.loaded["ops"], name)
     assert caught.value.code == code
 
 
@@ -851,14 +856,14 @@ def test_name_that_another_room_has_or_had() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, bo, "/join dev", "hi")
     codes, refuse = refusals()
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refusing(al.session, refuse))
     house.settle()
     bo.leave()
     house.settle()
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refusing(al.session, refuse))
     house.settle()
     assert codes == ["name-in-use"] * 2
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "other", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "other", "", refusing(al.session, refuse))
     al.leave()
     house.settle()
     assert len(codes) == 2
@@ -883,8 +888,8 @@ def test_name_is_given_to_one_room_alone() -> None:
     typed(house, bo, "/join den")
     codes, refuse = refusals()
     awake = house.hub.rooms.loaded
-    moderation.move(house.hub, al.session, awake["ops"], "dev", "", refuse)
-    moderation.move(house.hub, bo.session, awake["den"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, awake["ops"], "dev", "", refusing(al.session, refuse))
+    moderation.move(house.hub, bo.session, awake["den"], "dev", "", refusing(bo.session, refuse))
     house.answer()
     bo.seen.clear()
     bo.types("/join dev")
@@ -899,7 +904,7 @@ def test_name_is_given_to_one_room_alone() -> None:
 def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     codes, refuse = refusals()
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refusing(al.session, refuse))
     bo.types("/join dev")
     house.settle()
     assert codes == ["name-in-use"] and bo.session.current == "dev"
@@ -955,7 +960,7 @@ def test_kick_of_a_session_that_has_ended_does_nothing() -> None:
 
 def test_room_is_renamed_while_others_talk_elsewhere() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda _: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev")
     house.answer()
     batch = house.gather()
     house.hub.say(bo.session, "here", "ops")

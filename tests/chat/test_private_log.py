@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from test_account_users import Town, codes
 
-from doubles import NOON, FakePositions, Peer
+from doubles import NOON, FakePositions, Peer, ask_raw, refusing
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
 from hubbub.chat.nodes.person import Person
@@ -320,7 +320,9 @@ def test_authors_delete_their_own_messages_on_all_screens_of_both() -> None:
     codes: list[str] = []
     conversation = post.hub.private_history.room_with(bo.session, "@Ann")
     refuse = lambda refused: codes.append(refused.code)  # noqa: E731
-    messages.redact(post.hub, bo.session, conversation, Which(id=post.house.broker.log[-3].id), refuse)
+    messages.redact(
+        bo.session, conversation, Which(id=post.house.broker.log[-3].id), refused=refusing(bo.session, refuse)
+    )
     post.settle()
     assert codes == ["not-yours"]
 
@@ -373,9 +375,9 @@ def test_no_act_reaches_a_message_of_another_room_or_conversation_by_its_id() ->
     for peer, place, id in places:
         refuse = lambda refusal: refused.append(refusal.code)  # noqa: E731
         which = Which(id=id)
-        messages.correct(post.hub, peer.session, place, which, "forged", refuse)
-        messages.react(post.hub, peer.session, place, which, "👍", True, refuse)
-        messages.redact(post.hub, peer.session, place, which, refuse)
+        messages.correct(peer.session, place, which, "forged", refused=refusing(peer.session, refuse))
+        messages.react(peer.session, place, which, "👍", True, refused=refusing(peer.session, refuse))
+        messages.redact(peer.session, place, which, refused=refusing(peer.session, refuse))
     post.settle()
     assert refused == ["no-such-message"] * 12 and len(post.house.broker.log) == stored
 
@@ -391,7 +393,7 @@ def test_a_message_of_an_earlier_login_is_deleted_by_its_author_with_an_answer_f
     ann = post.log_in("Ann")
     conversation = post.hub.private_history.room_with(ann.session, "Bo")
     ann.session.label = "r"
-    messages.redact(post.hub, ann.session, conversation, Which(id=id), lambda refused: None, "a typo")
+    messages.redact(ann.session, conversation, Which(id=id), "a typo")
     ann.session.label = ""
     post.settle()
     (stored,) = ann.sees()
@@ -642,12 +644,12 @@ def test_forged_targets_and_ids_lead_to_no_conversation_of_others() -> None:
         conversation = post.hub.private_history.room_with(cy.session, name)
         assert conversation.name in ("@idann+idcy", "@idbo+idcy")
         refuse = lambda refused: codes_of.append(refused.code)  # noqa: E731
-        messages.redact(post.hub, cy.session, conversation, Which(id=id), refuse)
+        messages.redact(cy.session, conversation, Which(id=id), refused=refusing(cy.session, refuse))
         post.settle()
     assert codes_of == ["no-such-message"] * 2 and post.log() == [(ROOM, "Ann", "secret")]
     query = Latest(ROOM, 10, every=True, viewer=post.hub.viewer(cy.session))
     pages: list[Any] = []
-    post.hub.ask_raw(cy.session, query, pages.append)
+    ask_raw(cy.session, query, pages.append)
     post.settle()
     assert not isinstance(pages[0], LogPage) or not pages[0].entries
     assert bo.user.is_known_as("idbo")

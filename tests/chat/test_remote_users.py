@@ -397,7 +397,7 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev")
     bo.user.invite("ops", 1.0)
     house.settle()
     assert [room.name for room in zoe.rooms.values()] == ["dev"] and bo.user.invited == {"ops": 1.0}
@@ -414,7 +414,7 @@ def test_announced_member_of_a_room_that_is_renamed_here_later_is_in_it() -> Non
     house.settle()
     room = house.hub.rooms.loaded["ops"]
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    moderation.move(house.hub, al.session, room, "dev", "", lambda refusal: None)
+    moderation.move(house.hub, al.session, room, "dev")
     house.answer()
     house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",), room_ids=("ops",)))
     assert zoe in room.members
@@ -429,7 +429,7 @@ def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> 
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",), joins=(6,)))
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev")
     house.answer()
     house.commit(house.broker.store([draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
     assert "ops" not in house.hub.remote.rooms

@@ -3,12 +3,14 @@
 from doubles import NOON, House
 from hubbub.chat import moderation
 from hubbub.chat.core import NoIndex
+from hubbub.chat.pages import PageAsked
 from hubbub.chat.private import direct
 from hubbub.chat.rooms import resuming
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
 from hubbub.model.room.memory import FORMER_ROOMS
+from hubbub.model.viewer import ASKER
 
 
 def test_rooms_of_which_a_user_remembers_something_are_bounded() -> None:
@@ -29,7 +31,7 @@ def test_what_a_user_remembers_of_a_room_stays_when_the_room_is_renamed_and_is_n
     bo.user.remember("ops", NOON)
     bo.user.trust("ops")
     moderation.invite(house.hub, al.session, house.hub.rooms.loaded["ops"], "Bo")
-    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev")
     house.settle()
     al.types("/join ops")
     house.settle()
@@ -53,7 +55,7 @@ def test_log_of_a_closed_room_is_refused_with_the_rooms_own_code() -> None:
     al, bo = house.enter("Al", "Bo")
     al.types("/join ops", "/set invite-only on")
     house.settle()
-    house.hub.ask(bo.session, Latest("ops", 5, viewer=house.hub.viewer(bo.session)), lambda page: Notice(("shown",)))
+    bo.session.queue(PageAsked(Latest("ops", 5, viewer=ASKER), ""))
     house.settle()
     (refusal,) = [event for event in bo.sees() if isinstance(event, Refusal)]
     assert refusal.code == "closed" and refusal.text == "Only members of ops can read it."

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doubles import House, Look, Peer
+from doubles import House, Look, Peer, refusing
 from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
 from hubbub.chat.nodes.person import Person
@@ -247,7 +247,9 @@ def test_a_message_of_one_session_is_taken_back_by_another() -> None:
     al.types("oops")
     house.settle()
     refused: list[object] = []
-    messages.redact(house.hub, too.session, house.hub.rooms.loaded["lobby"], Which(own=True), refused.append)
+    messages.redact(
+        too.session, house.hub.rooms.loaded["lobby"], Which(own=True), refused=refusing(too.session, refused.append)
+    )
     house.settle()
     assert not refused and [text_in(entry) for entry in house.broker.log if entry.nick == "Al"][1] == ""
 

@@ -289,7 +289,7 @@ def test_a_poll_is_only_deleted_like_a_message() -> None:
     house.forget()
     typed(house, al, f"/re #{poll.seq} hm", f"/pin #{poll.seq}", f"/+ x #{poll.seq}")
     assert lines(al)[:2] == ["no-such-message", "no-such-message"]
-    messages.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], Which(id=poll.id), lambda refusal: None)
+    messages.redact(al.session, house.hub.rooms.loaded["ops"], Which(id=poll.id))
     house.settle()
     assert not state(house).polls and house.broker.of("ops")[-2].kind == Kind.REDACTED
 

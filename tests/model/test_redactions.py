@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from doubles import House, Look, Peer
+from doubles import House, Look, Peer, ask_raw
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
+from hubbub.chat.pages import PageAsked
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown, QueryResult
 from hubbub.model.messages.redactions import REMEMBERED, Redactions
+from hubbub.model.viewer import ASKER
 from records import draft_of, entry_of, text_in
 from system_queries import Latest
 
@@ -27,7 +29,7 @@ def take_back(house: House, peer: Peer, id: str) -> None:
     """Take a message back; questions that were asked before stay open."""
     asked = list(house.broker.questions)
     house.broker.questions.clear()
-    messages.redact(house.hub, peer.session, house.hub.rooms.loaded["lobby"], Which(id=id), lambda _: None)
+    messages.redact(peer.session, house.hub.rooms.loaded["lobby"], Which(id=id))
     house.settle()
     house.broker.questions.extend(asked)
 
@@ -106,8 +108,8 @@ def test_answers_that_wait_are_shown_without_it() -> None:
     id = said(house, al)
     house.forget()
     pages: list[list[Entry]] = []
-    house.hub.ask(bo.session, Latest("lobby", 5), lambda page: QueryResult("q", page))
-    house.hub.ask_raw(bo.session, Latest("lobby", 5), lambda page: pages.append(list(page.entries)))
+    bo.session.queue(PageAsked(Latest("lobby", 5, viewer=ASKER), "q"))
+    ask_raw(bo.session, Latest("lobby", 5, viewer=ASKER), lambda page: pages.append(list(page.entries)))
     house.look()
     bo.stall()
     house.answer()
@@ -124,7 +126,7 @@ def test_other_answers_are_as_they_were() -> None:
     said(house, al, "after")
     house.forget()
     bo.types("/history")
-    house.hub.ask(bo.session, Latest("lobby", 5), lambda page: QueryResult("q", page))
+    bo.session.queue(PageAsked(Latest("lobby", 5, viewer=ASKER), "q"))
     house.settle()
     past, answer = bo.sees()
     assert isinstance(past, HistoryShown) and isinstance(answer, QueryResult)

@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.config import Settings
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
@@ -203,6 +204,7 @@ class House:
         self.settings = Settings(**{"idle_timeout": 0, **settings})
         self.broker = broker
         self.hub = Hub(broker, wall_clock, boot, loop, limits(self.settings))
+        self.hub.add_operations(OPERATIONS)
         self.hub.index = broker
         broker.start(self.hub.pipeline.committed, self.hub.pipeline.failed)
         self.shared = Shared(

@@ -15,6 +15,7 @@ import uvloop
 from serving import until
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.config import Settings
 from hubbub.serve.line.line_client import LineClient
 from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared
@@ -133,6 +134,7 @@ async def chat(**settings: Any) -> AsyncIterator[Listener]:
     in_force = Settings(**settings)
     broker = MemoryBroker(time.time)
     hub = Hub(broker, time.time, "test-", loop, limits(in_force))
+    hub.add_operations(OPERATIONS)
     hub.index = broker
     broker.start(hub.pipeline.committed, hub.pipeline.failed)
     async with listening(lambda s, shared: LineClient(hub, s, shared.clock()), **settings) as listener:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.chat.session import Session
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.cluster import NatsCluster
@@ -87,6 +88,7 @@ class Node:
         assert isinstance(cluster, NatsCluster)
         self.cluster = cluster
         self.hub = Hub(self.broker, time.time, f"{self.broker.node}-", loop)
+        self.hub.add_operations(OPERATIONS)
         self.hub.index = self.backend.index or self.hub.index
 
     async def start(self) -> Node:

@@ -11,6 +11,7 @@ import pytest
 from probing import SetClock, draft
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.model.entries import Draft, Entry
@@ -56,6 +57,7 @@ async def test_a_node_meets_others_serves_its_hub_tells_figures_and_leaves(backe
 
     cluster = backend.cluster
     hub = Hub(backend.log, time.time, "boot-", asyncio.get_running_loop())
+    hub.add_operations(OPERATIONS)
     await cluster.connect()
     await cluster.meet(hub)
     backend.log.start(committed, lambda drafts, *_: lost.extend(drafts))

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nodes import Node, Peer, until
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.cluster import NatsCluster
@@ -131,6 +132,7 @@ class Alone:
         self.cluster = NatsCluster(self.broker)
         self.server: MiniNats = connected(self.broker.link)
         self.hub = Hub(self.broker, lambda: STORED, f"{self.broker.node}-", loop)
+        self.hub.add_operations(OPERATIONS)
         self.people: list[Peer] = []
 
     async def start(self) -> None:

@@ -110,7 +110,7 @@ class World:
         elif chance < 0.14 and who.session.rooms:
             room = who.session.rooms[dice.choice(list(who.session.rooms))]
             try:
-                moderation.move(who.node.hub, who.session, room, dice.choice(ROOMS), "", lambda refusal: None)
+                moderation.move(who.node.hub, who.session, room, dice.choice(ROOMS))
             except Refused:
                 pass
         elif chance < 0.17 and self._faults:

@@ -30,7 +30,7 @@ def named(who: Peer) -> dict[str, Room]:
 def rename(who: Peer, to: str, room: str = "") -> None:
     """Rename the room that somebody is in, as IRC's RENAME does."""
     found = named(who)[room or who.session.current_name]
-    moderation.move(who.node.hub, who.session, found, to, "", lambda refusal: None)
+    moderation.move(who.node.hub, who.session, found, to)
 
 
 def give(who: Peer, to: str) -> None:

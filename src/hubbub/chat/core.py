@@ -5,7 +5,7 @@ The operations on rooms, names and users of other nodes are built on this; hub.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,11 +17,11 @@ from hubbub.chat.rooms.delivery import Delivery, Limits, LogReader
 from hubbub.chat.rooms.loaded_room import slices
 from hubbub.chat.rooms.loaded_rooms import LoadedRooms
 from hubbub.chat.session import MEMBERSHIP, Barrier, Posting, Room, Session, User
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.grant_holders import GrantHolders
 from hubbub.chat.users.nicks import Nicks
 from hubbub.chat.users.read_markers import ReadMarkers
-from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.errors import BrokerError, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may, may_describe
 from hubbub.model.accounts.account import Account
@@ -29,14 +29,12 @@ from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.messages.quotes import with_quotes, with_results
 from hubbub.model.messages.redactions import Redactions
-from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.rates.budget import Budget
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.model.viewer import Viewer
-from hubbub.text import refusals
 from hubbub.text.cleaning import reason_of
 from hubbub.text.tags import join
 
@@ -124,11 +122,18 @@ class Core:
         # Calls a function after a number of seconds; until the owner sets it, it calls at once.
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
         self.owners: dict[str, User] = {}  # the users who own an account, of all nodes, by their hosts
+        self.operations: dict[str, OperationKind] = {}  # of its sessions
         self.loaded = LoadedRooms()
         self.redactions = Redactions()
         self.memories = Memories()  # of browsers and accounts
         self.delivery = Delivery(self.read, self.limits)
         self.pipeline = Pipeline(log, scheduler, self.ticks, self.limits.gathered)
+
+    def add_operations(self, kinds: Iterable[OperationKind]) -> None:
+        """Let sessions wait for operations of further kinds. Their functions are called with the hub first."""
+        for kind in kinds:
+            start = partial(kind.start, self) if kind.start else None
+            self.operations[kind.request.__name__] = kind._replace(answer=partial(kind.answer, self), start=start)
 
     # --- permissions -----------------------------------------------------------------------------------------------
 
@@ -269,56 +274,6 @@ class Core:
             self.index.search(query, show)
         else:
             self.log.read(query, show)
-
-    def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
-        """Read the log for a session, and reply with the event that `answer` makes of the result.
-
-        A BrokerError becomes a Refusal. The session's next commands wait until the reply.
-        """
-        self.ask_for(session, partial(self.read, query), answer)
-
-    def ask_for(
-        self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event]
-    ) -> None:
-        """Ask something of the log for a session like `ask`; `start` gets the callback for the result."""
-        session.queue(Operation("query", start=start, answer=partial(self._tell, session, answer), holds=False))
-
-    def _tell(self, session: Session, answer: Callable[[Any], Event], result: LogPage | RoomList | BrokerError) -> None:
-        if isinstance(result, Closed):
-            self.refuse(session, result.refused)
-        elif isinstance(result, Busy):
-            self.refuse(session, refusals.BUSY(reason=result))
-        elif isinstance(result, BrokerError):
-            self.refuse(session, refusals.LOG_UNREADABLE(reason=result))
-        else:
-            self.reply(session, answer(result))
-
-    def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
-        """Read the log for a session, and call `answer` with the result, a BrokerError included.
-
-        The call takes the place of the query among the session's replies.
-        """
-
-        def current(result: LogPage | RoomList | BrokerError) -> None:
-            """Apply the newest redactions: the result may have waited until the session took bytes again."""
-            if isinstance(result, LogPage):
-                entries = shown(session.ignored, self.redactions.apply(result.entries))
-                result = replace(result, entries=entries)
-            answer(result)
-
-        session.queue(Operation("query", start=partial(self.read, query), answer=current))
-
-    def check_password(
-        self, session: Session, name: str, password: str, answer: Callable[[bool | None], Event | None]
-    ) -> None:
-        """Check whether a name and password belong to a server operator, and call `answer` with the result.
-
-        The result is None if they could not be checked.
-
-        The call takes the place of the check among the session's replies.
-        """
-        check = partial(self.check_login, session, name, password)
-        session.queue(Operation("login", name, check, answer))
 
     # --- drafts ----------------------------------------------------------------------------------------------------
 

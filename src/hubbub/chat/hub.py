@@ -131,7 +131,7 @@ class Hub(Core):
         self._sessions += 1
         session = Session(f"{self._boot}{self._sessions:x}.", client, sink, encoder, host, address)
         session.redactions = self.redactions
-        session.steps = self.steps.table
+        session.steps, session.operations = self.steps.table, self.operations
         return session
 
     def session_ready(self, session: Session) -> bool:

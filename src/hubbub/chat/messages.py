@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from hubbub.chat.asking import LogQuestion, raw_question
 from hubbub.chat.private.private_history import Conversation
-from hubbub.chat.session import Session, wrote
+from hubbub.chat.session import Room, Session, wrote
+from hubbub.chat.turns import ClientStep
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may_message
+from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import (
     HISTORY,
     Body,
@@ -26,6 +30,7 @@ from hubbub.model.entries import (
 from hubbub.model.messages import reactions
 from hubbub.model.queries import After, Around, Latest, LogPage
 from hubbub.model.room.state import pin_text
+from hubbub.model.viewer import ASKER
 from hubbub.text import refusals
 from hubbub.text.bounds import MESSAGE_BYTES, REACTION_BYTES
 from hubbub.text.cleaning import is_blank, reaction_of, reason_of, said
@@ -34,14 +39,13 @@ from hubbub.text.tags import escape
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Room
 
 LOOKED_AT = 200  # newest messages among which a message is found by its author or its position
 # `s/old/new/`, with or without the last slash; a slash in one of the texts has a backslash before it.
 _SUBSTITUTION = r"s/((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)(?:/(g?))?"
 _ESCAPED = r"\\([/\\])"
 
-Refuse = Callable[[Refused], None]
+Place: TypeAlias = Room | Conversation
 
 
 class Which(NamedTuple):
@@ -57,43 +61,76 @@ class Which(NamedTuple):
     number: int = 1
 
 
-def find(
-    hub: Hub,
-    session: Session,
-    room: Room | Conversation,
-    which: Which,
-    act: Callable[[Entry | None], None],
-    refuse: Refuse,
-) -> None:
-    """Read a message or a poll from the log, and call `act` with it as part of the session's present request.
+class MessageAct(LogQuestion, frozen=True):
+    """A session acts on a message, which is found in the log first.
 
     Args:
-        hub: the hub.
+        act: names the function, see _ACTS.
+        room: the id of the message's room, or the name of the private conversation.
+        which: the message.
+        text: the new text, the reaction or the reason.
+        tags: tags of the client.
+        whole: of an answer to somebody: the whole text, for the case that nobody of that name has said anything.
+        label: the label of the session's request.
+        about: the name of the room that a refusal is about, if it names one.
+        refused: the client's step for a refusal, which is its last argument; without one, the session gets it.
+
+    """
+
+    act: str
+    room: str
+    which: Which
+    text: str = ""
+    tags: str = ""
+    whole: str = ""
+    label: str = ""
+    about: str = ""
+    refused: ClientStep | None = None
+
+
+def find(session: Session, room: Place, which: Which, act: str, **more: Any) -> None:
+    """Read a message or a poll from the log, and act on it as part of the session's present request.
+
+    Args:
         session: the session that asks.
         room: the room of the message, or the private conversation.
         which: the message.
-        act: is called with the message, or with None if there is no such one; it may raise Refused.
-        refuse: is called with the refusal that `act` raises.
+        act: a key of _ACTS.
+        more: further fields of MessageAct.
 
     """
-    label, viewer = session.label, hub.viewer(session)
-
-    def found(page: LogPage | BrokerError) -> None:
-        entries = page.entries if isinstance(page, LogPage) else ()
-        session.label, before = label, session.label
-        try:
-            act(_meant(entries, which, session))
-        except Refused as refusal:
-            refuse(refusal)
-        finally:
-            session.label = before
-
-    query: Around | After | Latest = Latest(room.name, LOOKED_AT, viewer=viewer, room_id=room.id)
+    query: Around | After | Latest = Latest(room.name, LOOKED_AT, viewer=ASKER, room_id=room.id)
     if which.id:
-        query = Around(room.name, "around", (which.id,), 1, True, viewer=viewer, room_id=room.id)
+        query = Around(room.name, "around", (which.id,), 1, True, viewer=ASKER, room_id=room.id)
     elif which.seq:
-        query = After(room.name, which.seq - 1, which.seq, 1, viewer=viewer, room_id=room.id)
-    hub.ask_raw(session, query, found)
+        query = After(room.name, which.seq - 1, which.seq, 1, viewer=ASKER, room_id=room.id)
+    label = session.label or more.pop("label", "")
+    session.queue(MessageAct(query, act, room.id or room.name, which, label=label, **more))
+
+
+def _found(hub: Hub, session: Session, asked: MessageAct, page: LogPage | BrokerError) -> None:
+    entries = page.entries if isinstance(page, LogPage) else ()
+    session.label, before = asked.label, session.label
+    try:
+        place = _place(hub, session, asked.room)
+        _ACTS[asked.act](hub, session, place, _meant(entries, asked.which, session), asked)
+    except Refused as refusal:
+        if asked.refused:
+            session.call_client(asked.refused, refusal)
+        else:
+            hub.refuse(session, refusal, asked.label, asked.about)
+    finally:
+        session.label = before
+
+
+def _place(hub: Hub, session: Session, room: str) -> Place:
+    """Return the room with an id, or the private conversation of a name. Raises Refused."""
+    if is_conversation(room):
+        return hub.private_history.of_room(session, room)
+    found = hub.rooms.loaded.by_id.get(room)
+    if found is None:
+        raise refusals.NOT_IN_ANY_ROOM()
+    return found
 
 
 def _meant(entries: Sequence[Entry], which: Which, session: Session) -> Entry | None:
@@ -116,7 +153,7 @@ def _there(entry: Entry | None) -> Entry:
     return entry
 
 
-def _check(hub: Hub, session: Session, room: Room | Conversation, action: Action) -> None:
+def _check(hub: Hub, session: Session, room: Place, action: Action) -> None:
     """Raise Refused unless a session may perform an action in a room; both people may do it in their conversation."""
     if not isinstance(room, Conversation):
         hub.check(session, action, room)
@@ -124,7 +161,7 @@ def _check(hub: Hub, session: Session, room: Room | Conversation, action: Action
         raise refused
 
 
-def _change(hub: Hub, session: Session, room: Room | Conversation, action: Action, body: Body, tags: str = "") -> None:
+def _change(hub: Hub, session: Session, room: Place, action: Action, body: Body, tags: str = "") -> None:
     """Publish a change of a message where it was said. Raises Refused."""
     _check(hub, session, room, action)
     if isinstance(room, Conversation):
@@ -133,39 +170,43 @@ def _change(hub: Hub, session: Session, room: Room | Conversation, action: Actio
         hub.publish(session, room.state, body, tags)
 
 
-# --- the acts: each calls `refuse` if there is no such message, or the session may not do this ------------------------
+# --- the acts: the session is told if there is no such message, or if it may not do this ------------------------------
 
 
-def redact(
-    hub: Hub, session: Session, room: Room | Conversation, which: Which, refuse: Refuse, reason: str = ""
-) -> None:
+def redact(session: Session, room: Place, which: Which, reason: str = "", refused: ClientStep | None = None) -> None:
     """Redact a message: authors redact their own, operators of a room any. Its text leaves the log.
 
     `reason` is shown to the others.
     """
-
-    def act(entry: Entry | None) -> None:
-        if entry is None:
-            raise refusals.NO_SUCH_MESSAGE()
-        own = wrote(session, entry)
-        if not isinstance(room, Conversation):
-            said_why = hub.reason(session, room, reason)
-        elif own:
-            said_why = reason_of(reason)
-        else:
-            raise refusals.NOT_YOURS_IN_PRIVATE()
-        _change(hub, session, room, Action.REDACT_OWN if own else Action.REDACT, Redacted(entry.id, said_why))
-
-    find(hub, session, room, which, act, refuse)
+    find(session, room, which, "redact", text=reason, refused=refused)
 
 
-def answer(hub: Hub, session: Session, room: Room, which: Which, text: str, refuse: Refuse) -> None:
-    """Publish a message that answers another one."""
+def _redact(hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
+    if entry is None:
+        raise refusals.NO_SUCH_MESSAGE()
+    own = wrote(session, entry)
+    if not isinstance(room, Conversation):
+        said_why = hub.reason(session, room, asked.text)
+    elif own:
+        said_why = reason_of(asked.text)
+    else:
+        raise refusals.NOT_YOURS_IN_PRIVATE()
+    _change(hub, session, room, Action.REDACT_OWN if own else Action.REDACT, Redacted(entry.id, said_why))
 
-    def act(entry: Entry | None) -> None:
-        hub.say(session, text, room.name, tags=reply_tag(_there(entry).id))
 
-    find(hub, session, room, which, act, refuse)
+def answer(session: Session, room: Room, which: Which, text: str, whole: str = "") -> None:
+    """Publish a message that answers another one.
+
+    If there is none, and `whole` is not "", that is the text of an answer to the last message of somebody else.
+    """
+    find(session, room, which, "answer", text=text, whole=whole)
+
+
+def _answer(hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
+    if asked.whole and (entry is None or type(entry.body) is not Said):
+        find(session, room, Which(own=False), "answer", text=asked.whole)
+    else:
+        hub.say(session, asked.text, room.name, tags=reply_tag(_there(entry).id))
 
 
 def reply_tag(id: str) -> str:
@@ -173,12 +214,16 @@ def reply_tag(id: str) -> str:
     return f"+reply={escape(id)}"
 
 
-def correct(hub: Hub, session: Session, room: Room | Conversation, which: Which, text: str, refuse: Refuse) -> None:
+def correct(session: Session, room: Place, which: Which, text: str, refused: ClientStep | None = None) -> None:
     """Give the user's own message a new text, within the time that the settings allow."""
-    find(hub, session, room, which, lambda entry: _correct(hub, session, room, _there(entry), text), refuse)
+    find(session, room, which, "correct", text=text, refused=refused)
 
 
-def _correct(hub: Hub, session: Session, room: Room | Conversation, entry: Entry, text: str) -> None:
+def _correct(hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
+    _set_text(hub, session, room, _there(entry), asked.text)
+
+
+def _set_text(hub: Hub, session: Session, room: Place, entry: Entry, text: str) -> None:
     if not wrote(session, entry):
         raise refusals.NOT_YOURS_TO_CORRECT()
     _check(hub, session, room, Action.EDIT)
@@ -197,41 +242,39 @@ def _is_recent(hub: Hub, entry: Entry) -> bool:
 
 
 def react(  # noqa: PLR0913 - the parts of one request
-    hub: Hub,
     session: Session,
-    room: Room | Conversation,
+    room: Place,
     which: Which,
     reaction: str,
     on: bool,
-    refuse: Refuse,
     tags: str = "",
+    refused: ClientStep | None = None,
 ) -> None:
     """Add a reaction to a message, or take it back; `tags` are other tags of the client."""
-
-    def act(entry: Entry | None) -> None:
-        entry = _there(entry)
-        _check(hub, session, room, Action.REACT)
-        clean = reaction_of(reaction)
-        if not clean:
-            raise refusals.REACTION_INVALID(limit=REACTION_BYTES)
-        if on and not reactions.has_room(entry.tags, clean):
-            raise refusals.REACTIONS_FULL(limit=reactions.MOST)
-        body = Reacted(entry.id, clean) if on else Unreacted(entry.id, clean)
-        _change(hub, session, room, Action.REACT, body, tags)
-
-    find(hub, session, room, which, act, refuse)
+    find(session, room, which, "react" if on else "unreact", text=reaction, tags=tags, refused=refused)
 
 
-def pin(hub: Hub, session: Session, room: Room, which: Which, refuse: Refuse) -> None:
+def _react(on: bool, hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
+    entry = _there(entry)
+    _check(hub, session, room, Action.REACT)
+    clean = reaction_of(asked.text)
+    if not clean:
+        raise refusals.REACTION_INVALID(limit=REACTION_BYTES)
+    if on and not reactions.has_room(entry.tags, clean):
+        raise refusals.REACTIONS_FULL(limit=reactions.MOST)
+    body = Reacted(entry.id, clean) if on else Unreacted(entry.id, clean)
+    _change(hub, session, room, Action.REACT, body, asked.tags)
+
+
+def pin(session: Session, room: Room, which: Which) -> None:
     """Pin a message to the room."""
+    find(session, room, which, "pin")
 
-    def act(entry: Entry | None) -> None:
-        entry = _there(entry)
-        hub.check(session, Action.PIN, room)
-        assert isinstance(entry.body, Said)
-        hub.publish(session, room.state, Pinned(entry.id, pin_text(entry.nick, entry.body.text)))
 
-    find(hub, session, room, which, act, refuse)
+def _pin(hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
+    entry = _there(entry)
+    assert isinstance(entry.body, Said)
+    _change(hub, session, room, Action.PIN, Pinned(entry.id, pin_text(entry.nick, entry.body.text)))
 
 
 def unpin(hub: Hub, session: Session, room: Room, id: str) -> None:
@@ -255,25 +298,37 @@ def say(  # noqa: PLR0913 - the parts of one message
     tags: str = "",
 ) -> None:
     """Say a text like `Hub.say`, or correct the user's last message if the text is `s/old/new/` and that has `old`."""
-    substitution = re.fullmatch(_SUBSTITUTION, text) if text.startswith("s/") and kind is Kind.MESSAGE else None
-    if substitution is None or tags:
+    if kind is not Kind.MESSAGE or tags or not text.startswith("s/") or not re.fullmatch(_SUBSTITUTION, text):
         hub.say(session, text, room, kind, label, tags)
         return
     where = hub.rooms.of(session, room)
+    find(session, where, Which(own=True), "substitute", text=text, label=label, about=where.name)
+
+
+def _substitute(hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
+    substitution = re.fullmatch(_SUBSTITUTION, asked.text)
+    assert substitution
     old, new = (re.sub(_ESCAPED, r"\1", part) for part in substitution.groups()[:2])
     count = -1 if substitution[3] else 1
+    before = entry.body.text if entry and isinstance(entry.body, Said) else ""
+    if not entry or old not in before or not _is_recent(hub, entry):
+        hub.say(session, asked.text, room.name, label=asked.label)
+        return
+    replaced = before.count(old) if count < 0 else 1
+    # Known before the text is made: two long lines could ask for hundreds of megabytes.
+    if len(before) + replaced * (len(new) - len(old)) > MESSAGE_BYTES:
+        raise refusals.TEXT_TOO_LONG(limit=MESSAGE_BYTES)
+    _set_text(hub, session, room, entry, before.replace(old, new, count))
 
-    def act(entry: Entry | None) -> None:
-        before = entry.body.text if entry and isinstance(entry.body, Said) else ""
-        if not entry or old not in before or not _is_recent(hub, entry):
-            hub.say(session, text, where.name, kind, label, tags)
-            return
-        replaced = before.count(old) if count < 0 else 1
-        # Known before the text is made: two long lines could ask for hundreds of megabytes.
-        if len(before) + replaced * (len(new) - len(old)) > MESSAGE_BYTES:
-            raise refusals.TEXT_TOO_LONG(limit=MESSAGE_BYTES)
-        _correct(hub, session, where, entry, before.replace(old, new, count))
 
-    before, session.label = session.label, session.label or label
-    find(hub, session, where, Which(own=True), act, lambda refusal: hub.refuse(session, refusal, label, where.name))
-    session.label = before
+_ACTS: dict[str, Callable[[Hub, Session, Place, Entry | None, MessageAct], None]] = {
+    "redact": _redact,
+    "answer": _answer,
+    "correct": _correct,
+    "react": partial(_react, True),
+    "unreact": partial(_react, False),
+    "pin": _pin,
+    "substitute": _substitute,
+}
+
+OPERATIONS = (raw_question(MessageAct, _found),)

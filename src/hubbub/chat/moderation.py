@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.chat.asking import LogQuestion, raw_question
 from hubbub.chat.session import Session, User, owner
+from hubbub.chat.turns import ClientStep
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Kicked, ModeChange, ModesChanged, RoomRenamed
@@ -171,7 +173,9 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> User:
     return target
 
 
-def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse: Callable[[Refused], None]) -> None:
+def move(
+    hub: Hub, session: Session, room: Room, name: str, reason: str = "", refused: ClientStep | None = None
+) -> None:
     """Give a room another name; its log, members and modes go with it.
 
     Args:
@@ -180,7 +184,8 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         room: the room.
         name: the new name.
         reason: the reason that the other members are shown; may be "".
-        refuse: is called later if the new name is in use, or if the log fails.
+        refused: the client's step for a later refusal: the new name is in use, or the log fails. It is called with the
+            refusal last; without a step, the session gets the refusal.
 
     Raises:
         Refused: the session is no operator, or the name is not allowed.
@@ -195,17 +200,47 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         raise refusals.LOBBY_TAKEN(room=LOBBY)
     if to == room.name:
         raise refusals.SAME_NAME(room=to)
-    label = session.label
-
-    def found(page: LogPage | BrokerError) -> None:
-        if isinstance(page, BrokerError):
-            refuse(refusals.RENAME_FAILED(reason=page))
-        elif page.entries or not hub.rooms.is_free(to):
-            refuse(refusals.ROOM_EXISTS(room=to))
-        else:
-            session.label, before = label, session.label
-            hub.publish(session, room.state, RoomRenamed(to, reason_of(reason)))
-            session.label = before
-
     # The name of a secret room is in use, too: two rooms cannot have the same name.
-    hub.ask_raw(session, Latest(to, 1, every=True, viewer=SYSTEM), found)
+    query = Latest(to, 1, every=True, viewer=SYSTEM)
+    session.queue(RoomRenaming(query, room.id, to, reason_of(reason), session.label, refused))
+
+
+class RoomRenaming(LogQuestion, frozen=True):
+    """A session wants to rename a room: its query finds out whether the new name is in use.
+
+    Args:
+        room: the id of the room.
+        to: the new name.
+        reason: the reason that the other members are shown.
+        label: the label of the session's request.
+        refused: the client's step for a refusal, which is its last argument; without one, the session gets it.
+
+    """
+
+    room: str
+    to: str
+    reason: str
+    label: str
+    refused: ClientStep | None
+
+
+def _move(hub: Hub, session: Session, asked: RoomRenaming, page: LogPage | BrokerError) -> None:
+    room = hub.rooms.loaded.by_id.get(asked.room)
+    if isinstance(page, BrokerError):
+        refusal = refusals.RENAME_FAILED(reason=page)
+    elif room is None:
+        refusal = refusals.NOT_IN_ANY_ROOM()
+    elif page.entries or not hub.rooms.is_free(asked.to):
+        refusal = refusals.ROOM_EXISTS(room=asked.to)
+    else:
+        session.label, before = asked.label, session.label
+        hub.publish(session, room.state, RoomRenamed(asked.to, asked.reason))
+        session.label = before
+        return
+    if asked.refused:
+        session.call_client(asked.refused, refusal)
+    else:
+        hub.refuse(session, refusal)
+
+
+OPERATIONS = (raw_question(RoomRenaming, _move),)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import Struct, structs
 
 from hubbub.chat.rooms.loaded_room import LoadedRoom
-from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
+from hubbub.chat.turns import ClientStep, HubStep, Operation, OperationKind, OperationTable, StepTable
 from hubbub.model.accounts.account import Account, SshKey, is_account
 from hubbub.model.accounts.grants import EVERYTHING, Permit
 from hubbub.model.client import ByteSink, Client, Encoder
@@ -162,6 +162,7 @@ class Session:
         "address",
         "browser",
         "client",
+        "client_operations",
         "client_steps",
         "closed",
         "current",
@@ -174,6 +175,7 @@ class Session:
         "last_ban",
         "never_joined",
         "next_id",
+        "operations",
         "paused",
         "pending",
         "permit",
@@ -204,6 +206,9 @@ class Session:
         # The functions of steps: of the hub, called with the session, and of the client, called with the client.
         self.steps: StepTable = NOTHING
         self.client_steps: StepTable = NOTHING
+        # The functions of its operations, likewise.
+        self.operations: OperationTable = NOTHING
+        self.client_operations: OperationTable = NOTHING
         self.sink = sink
         self.encoder = encoder
         self.host = host
@@ -314,9 +319,9 @@ class Session:
             return True
         return self.paused and any(type(item) is not Posting for item in turn)
 
-    def begin(self, kind: str, about: str = "") -> Operation:
+    def begin(self, kind: str) -> Operation:
         """Return a new operation that has started; the next command of each session of its user waits for its `end`."""
-        operation = Operation(kind, about)
+        operation = Operation(kind)
         self.pending.append(operation)
         if self.user:
             self.user.changing.append(operation)
@@ -332,8 +337,9 @@ class Session:
         elif waited and not self.waits:
             self.client.resume_input()
 
-    def queue(self, operation: Operation) -> None:
+    def queue(self, request: Struct) -> None:
         """Start an operation after the replies that wait already; its reply takes the place of the operation."""
+        operation = Operation(type(request).__name__, request)
         self.pending.append(operation)
         self.replies.append(operation)
         self.flush()
@@ -349,6 +355,10 @@ class Session:
         """Let the hub do something after the replies that wait already."""
         self.replies.append(HubStep(kind, args))
         self.flush()
+
+    def call_client(self, step: ClientStep, *more: Any) -> Event | None:
+        """Let the client do a step at once, with further arguments."""
+        return self.client_steps[step.kind](self.client, *step.args, *more)
 
     def flush(self) -> None:
         """Send the replies that are ready: all before the first posting or operation without an outcome."""
@@ -372,33 +382,44 @@ class Session:
         if isinstance(item, Posting):
             return item.outcome
         if isinstance(item, Operation):
-            if item.start and self.closed:
+            kind, party = self._kind_of(item)
+            if kind.start and self.closed:
                 return None
-            if not item.start and item in self.pending:
+            if not kind.start and item in self.pending:
                 self.pending.remove(item)
-            return item.answer(item.outcome)
+            return kind.answer(party, item.request, item.outcome)
         if isinstance(item, Barrier):
             return None
         if isinstance(item, ClientStep):
-            return self.client_steps[item.kind](self.client, *item.args)
+            return self.call_client(item)
         if isinstance(item, HubStep):
             return self.steps[item.kind](self, *item.args)
         return item
 
+    def _kind_of(self, operation: Operation) -> tuple[OperationKind, Session | Client]:
+        """Return the functions of an operation, and the party that they are called with."""
+        if kind := self.operations.get(operation.kind):
+            return kind, self
+        return self.client_operations[operation.kind], self.client
+
     def _start(self, operation: Operation) -> None:
         operation.started = True
-        if not operation.holds:
+        kind, party = self._kind_of(operation)
+        if not kind.holds:
             del self.replies[0]
-        if operation.start:
-            operation.start(partial(self._finish, operation))
+        if kind.start:
+            kind.start(party, operation.request, partial(self._finish, operation))
+        else:
+            operation.done = True
 
     def _finish(self, operation: Operation, outcome: Any) -> None:
         """Note the outcome of an operation, and send the replies that waited for it."""
         operation.outcome, operation.done = outcome, True
         # A closed session is flushed, too: its Goodbye may wait behind the operation.
         self.flush()
-        if not (operation.holds or self.closed):
-            operation.answer(outcome)
+        kind, party = self._kind_of(operation)
+        if not (kind.holds or self.closed):
+            kind.answer(party, operation.request, outcome)
         self.end(operation)
 
     def _current(self, event: Event) -> Event:
@@ -573,9 +594,9 @@ class User(RoomMemory):
         else:
             self.last_session = session
 
-    def begin(self, kind: str, about: str = "") -> Operation:
+    def begin(self, kind: str) -> Operation:
         """Return a new operation that has started; the next command of each session waits for its `end`."""
-        operation = Operation(kind, about)
+        operation = Operation(kind)
         self.changing.append(operation)
         return operation
 

@@ -3,51 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from hubbub.model.events import Event
 
 
-class Operation:
+class Operation(Struct, eq=False):
     """An operation of a session that ends later. The session's next command waits for the end.
 
+    It is data: the waiting of a session can be read, written down and begun again by another one.
+
     Args:
-        kind: a word for the operation: load, claim, query, …
-        about: the room or the name that it concerns.
-        start: starts the operation when its turn among the session's replies comes. It receives a callback that it must
-            call once, now or later, with the outcome. Without `start` the operation ends at its turn.
-        answer: turns the outcome into the reply; None for no reply. After a `start` it is not called for a closed
-            session.
+        kind: a word for it: load, probe, …; with a request it names the functions, see OperationKind.
+        request: its arguments, as plain data; None for one whose owner ends it with `Session.end`.
+        started: whether its turn among the session's replies has come.
+        done: whether it has its outcome.
+        outcome: its outcome.
+
+    """
+
+    kind: str
+    request: Any = None
+    started: bool = False
+    done: bool = False
+    outcome: Any = None
+
+
+class OperationKind(NamedTuple):
+    """The functions of the operations with one type of request.
+
+    Those of the hub are called with the session and the request, those of a client with the client and the request.
+
+    Args:
+        request: the type of the requests; its name is the kind of the operations.
+        answer: turns the outcome, its last argument, into the reply; None for no reply. After a `start` it is not
+            called for a closed session.
+        start: starts an operation when its turn among the session's replies comes. Its last argument is a callback that
+            it must call once, now or later, with the outcome. Without `start` the operation ends at its turn.
         holds: whether the replies behind it wait for its outcome as well. If not, `answer` is called apart from them.
 
     """
 
-    __slots__ = ("about", "answer", "done", "holds", "kind", "outcome", "start", "started")
+    request: type[Struct]
+    answer: Callable[..., Event | None]
+    start: Callable[..., None] | None = None
+    holds: bool = True
 
-    def __init__(
-        self,
-        kind: str,
-        about: str = "",
-        start: Callable[[Callable[[Any], None]], None] | None = None,
-        answer: Callable[[Any], Event | None] = lambda outcome: None,
-        holds: bool = True,
-    ) -> None:
-        self.kind = kind
-        self.about = about
-        self.start = start
-        self.answer = answer
-        self.holds = holds
-        self.started = False
-        self.done = start is None
-        self.outcome: Any = None
+
+OperationTable = Mapping[str, OperationKind]  # by the names of the types of their requests
+
+
+def by_name(*kinds: OperationKind) -> dict[str, OperationKind]:
+    """Return a table of kinds of operations."""
+    return {kind.request.__name__: kind for kind in kinds}
 
 
 class HubStep(Struct, eq=False):
     """Something that the hub does for a session when its turn among the replies comes, and that may make an event.
 
-    It is data: the waiting of a session can be read, dropped or written down.
+    It is data, like an operation.
 
     Args:
         kind: names the function in `Session.steps` (steps.py).

@@ -19,7 +19,7 @@ from hubbub.text.names import key_of
 LAST = (1 << 62) - 1  # a number higher than that of every entry
 
 
-class _Query(Struct, frozen=True, kw_only=True):
+class _Query(Struct, frozen=True, kw_only=True, tag=True):
     viewer: Viewer
 
 

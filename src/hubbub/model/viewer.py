@@ -78,4 +78,5 @@ class Viewer(NamedTuple):
     scopes: tuple[str, ...] = SCOPES  # of the token
 
 
+ASKER = Viewer()  # in a query that waits: the session that waits, as it is when the query begins
 SYSTEM = Viewer(system=True)  # the command line and the server's own acts: sees everything

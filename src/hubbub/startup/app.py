@@ -22,6 +22,7 @@ from hubbub.accounts.stores.mention_store import StoredMentions
 from hubbub.accounts.stores.positions import StoredPositions
 from hubbub.accounts.stores.stay_store import StayStore
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import OPERATIONS
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.config import Settings
 from hubbub.errors import BrokerError
@@ -102,6 +103,7 @@ class App:
         self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
         boot = f"{secrets.token_hex(5)}-"
         self.hub = Hub(self.log, time.time, boot, loop, limits(settings), time.monotonic)
+        self.hub.add_operations(OPERATIONS)
         self.hub.index = self.backend.index or self.hub.index
         self.hub.qr = qr.half_blocks
         # The port tells nodes on the same machine apart.

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from hubbub.chat.asking import question
 from hubbub.chat.commands.accounts import change, changeable_account
 from hubbub.chat.commands.moderation import SlashCommand
-from hubbub.errors import Refused
+from hubbub.errors import BrokerError, Refused
 from hubbub.model.accounts.account import Account
 from hubbub.model.events import Event, HistoryShown, Notice
 from hubbub.model.notices.mentions import MOST_WORDS, own_word
@@ -33,13 +35,27 @@ MOST = 50
 def _mentions(hub: Hub, session: Session, argument: str) -> None:
     if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MOST):
         raise refusals.NUMBER_INVALID(command="mentions", limit=MOST)
+    hub.mentions.check_kept(session)
+    session.queue(MentionsAsked(int(argument or SHOWN)))
 
-    def answer(page: LogPage) -> Event:
-        if not page.entries:
-            return Notice(("Nobody has mentioned you in a room that you can read",))
-        return HistoryShown(page.entries, hub.clock(), elsewhere=True)
 
-    hub.mentions.ask(session, int(argument or SHOWN), answer)
+class MentionsAsked(Struct, frozen=True):
+    """A session asks for the newest messages that mention its account, at most `limit`."""
+
+    limit: int
+
+
+def _read(hub: Hub, session: Session, asked: MentionsAsked, done: Callable[[LogPage | BrokerError], None]) -> None:
+    hub.mentions.of_session(session, asked.limit, False, done)
+
+
+def _shown(hub: Hub, session: Session, asked: MentionsAsked, page: LogPage) -> Event:
+    if not page.entries:
+        return Notice(("Nobody has mentioned you in a room that you can read",))
+    return HistoryShown(page.entries, hub.clock(), elsewhere=True)
+
+
+OPERATIONS = (question(MentionsAsked, _shown, _read),)
 
 
 def _notify(hub: Hub, session: Session, argument: str) -> None:

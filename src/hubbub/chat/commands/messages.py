@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from hubbub.chat import messages
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.messages import LOOKED_AT, Which
-from hubbub.errors import Refused
 from hubbub.model.events import Notice
 from hubbub.text import refusals
 from hubbub.text.cleaning import clean
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.private.private_history import Conversation
-    from hubbub.chat.session import Room, Session
+    from hubbub.chat.session import Session
 
 THUMB = "👍"  # the reaction of /+ and /+1
 _SEQ_DIGITS = 18  # of the longest number of an entry
@@ -35,27 +33,19 @@ def _split(argument: str) -> tuple[Which | None, str]:
     return (Which(name=name) if name else None), rest.strip()
 
 
-def _where(hub: Hub, session: Session, name: str) -> Room | Conversation:
+def _where(hub: Hub, session: Session, name: str) -> messages.Place:
     """Return the private conversation with `@` and a name, or the current room for "". Raises Refused."""
     return hub.private_history.room_with(session, name) if name else hub.rooms.of(session)
 
 
 def _answer(hub: Hub, session: Session, argument: str) -> None:
-    room, refuse = hub.rooms.of(session), partial(hub.refuse, session)
+    room = hub.rooms.of(session)
     which, rest = _split(argument)
-    newest = Which(own=False)
     if which is None or not rest:
-        messages.answer(hub, session, room, newest, argument, refuse)
-        return
-
-    def refuse_or_answer(refusal: Refused) -> None:
-        """Take the first word for a part of the text if nobody of that name has said anything."""
-        if which.name and refusal.code == refusals.NO_SUCH_MESSAGE.code:
-            messages.answer(hub, session, room, newest, argument, refuse)
-        else:
-            refuse(refusal)
-
-    messages.answer(hub, session, room, which, rest, refuse_or_answer)
+        messages.answer(session, room, Which(own=False), argument)
+    else:
+        # The first word is a part of the text if nobody of that name has said anything.
+        messages.answer(session, room, which, rest, argument if which.name else "")
 
 
 def _correct(hub: Hub, session: Session, argument: str) -> None:
@@ -63,7 +53,7 @@ def _correct(hub: Hub, session: Session, argument: str) -> None:
     which, rest = _split(argument)
     if private or which is None or not which.seq or not rest:
         which, rest = Which(own=True), argument.removeprefix(private).strip()
-    messages.correct(hub, session, _where(hub, session, private), which, rest, partial(hub.refuse, session))
+    messages.correct(session, _where(hub, session, private), which, rest)
 
 
 def _delete(hub: Hub, session: Session, argument: str) -> None:
@@ -77,7 +67,7 @@ def _delete(hub: Hub, session: Session, argument: str) -> None:
     room = _where(hub, session, private)
     name = "".join(words)
     which = Which(name=name, own=None if name else True, number=int(number))
-    messages.redact(hub, session, room, which, partial(hub.refuse, session))
+    messages.redact(session, room, which)
 
 
 def _react(on: bool, hub: Hub, session: Session, argument: str) -> None:
@@ -87,12 +77,12 @@ def _react(on: bool, hub: Hub, session: Session, argument: str) -> None:
     which = (_split(rest)[0] if rest and not private else None) or Which(own=False)
     if reaction in ("", "1"):
         reaction = THUMB
-    messages.react(hub, session, _where(hub, session, private), which, reaction, on, partial(hub.refuse, session))
+    messages.react(session, _where(hub, session, private), which, reaction, on)
 
 
 def _pin(hub: Hub, session: Session, argument: str) -> None:
     which = (_split(argument)[0] if argument else None) or Which()
-    messages.pin(hub, session, hub.rooms.of(session), which, partial(hub.refuse, session))
+    messages.pin(session, hub.rooms.of(session), which)
 
 
 def _unpin(hub: Hub, session: Session, argument: str) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from hubbub.chat import moderation
 from hubbub.chat.commands import codes
+from hubbub.chat.core import Verified
 from hubbub.chat.session import Session, User, owner
+from hubbub.chat.turns import OperationKind
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.grants import with_admin
 from hubbub.model.entries import ModeChange
@@ -124,8 +125,7 @@ def _invite(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _rename(hub: Hub, session: Session, argument: str) -> None:
-    refuse = partial(hub.refuse, session)
-    moderation.move(hub, session, hub.rooms.of(session), argument.removeprefix("#"), "", refuse)
+    moderation.move(hub, session, hub.rooms.of(session), argument.removeprefix("#"))
 
 
 def mask_of(hub: Hub, text: str) -> str:
@@ -317,18 +317,30 @@ def list_settings(hub: Hub, session: Session, name: str) -> None:
 
 def _oper(hub: Hub, session: Session, argument: str) -> None:
     name, _, password = argument.partition(" ")
-
-    def answer(right: bool | None) -> Event:
-        if right is None:
-            return Refusal.of(refusals.LOGINS_BUSY())
-        if right and session.user:
-            session.user.operator, session.permit = True, with_admin(session.permit)
-            hub.touch(session)
-        return Notice(("You may act in every room now" if right else "Wrong name or password",))
-
-    hub.check_password(session, name, password, answer)
+    session.queue(OperatorLogin(name, password))
 
 
+class OperatorLogin(Struct, frozen=True):
+    """A session wants to act as a server operator, whose name and password must be checked."""
+
+    name: str
+    password: str
+
+
+def _check(hub: Hub, session: Session, asked: OperatorLogin, done: Verified) -> None:
+    hub.check_login(session, asked.name, asked.password, done)
+
+
+def _checked(hub: Hub, session: Session, asked: OperatorLogin, right: bool | None) -> Event:
+    if right is None:
+        return Refusal.of(refusals.LOGINS_BUSY())
+    if right and session.user:
+        session.user.operator, session.permit = True, with_admin(session.permit)
+        hub.touch(session)
+    return Notice(("You may act in every room now" if right else "Wrong name or password",))
+
+
+OPERATIONS = (OperationKind(OperatorLogin, _checked, _check),)
 OPERATORS = "operators"  # the /help group of these commands
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.chat.asking import LogQuestion, question
 from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages, terminal
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.chat.messages import say
@@ -22,6 +21,7 @@ from hubbub.model.access import Action, may
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, RoomsListed, RoomSummary
 from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Since
+from hubbub.model.viewer import ASKER
 from hubbub.text import refusals
 from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES
 from hubbub.text.cleaning import beginning, clean, clean_exactly
@@ -195,9 +195,17 @@ def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part
 
 def list_rooms(hub: Hub, session: Session, _: str = "", part: ListPart = BEGINNING) -> None:
     """Reply with the rooms that the session may know of, with their topics and numbers of members."""
-    viewer = hub.viewer(session)
-    query = AllRooms(part.limit, part.after or "", viewer=viewer)
-    hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current_name, part))
+    session.queue(RoomsAsked(AllRooms(part.limit, part.after or "", viewer=ASKER), part))
+
+
+class RoomsAsked(LogQuestion, frozen=True):
+    """A session asks for a part of the list of rooms."""
+
+    part: ListPart
+
+
+def _rooms(hub: Hub, session: Session, asked: RoomsAsked, stored: RoomList) -> Event:
+    return rooms_of(hub, stored, hub.viewer(session), session.current_name, asked.part)
 
 
 def _join(hub: Hub, session: Session, name: str, key: str = "") -> None:
@@ -222,11 +230,44 @@ def _msg(hub: Hub, session: Session, argument: str) -> None:
     direct.send_private(hub, session, name, text[0])
 
 
-def _past(hub: Hub, none: str, more: str, page: LogPage) -> Event:
+class PastAsked(LogQuestion, frozen=True):
+    """A session asks for messages of a room.
+
+    Args:
+        none: a sentence for an empty page.
+        more: a sentence for a page that was cut; "" for none.
+
+    """
+
+    none: str
+    more: str = ""
+
+
+def _past(hub: Hub, session: Session, asked: PastAsked, page: LogPage) -> Event:
     notes = [page.note] if page.note else []
     if not page.entries:
-        return Notice((none, *notes))
-    return HistoryShown(page.entries, hub.clock(), tail=(*([more] if page.more and more else []), *notes))
+        return Notice((asked.none, *notes))
+    more = [asked.more] if page.more and asked.more else []
+    return HistoryShown(page.entries, hub.clock(), tail=(*more, *notes))
+
+
+class PrivatePastAsked(PastAsked, frozen=True, kw_only=True):
+    """A session asks for messages of one of its private conversations.
+
+    Args:
+        other: the id of the other account.
+        gives: whether the page counts as given: it holds the newest messages.
+
+    """
+
+    other: str
+    gives: bool = False
+
+
+def _private_past(hub: Hub, session: Session, asked: PrivatePastAsked, page: LogPage) -> Event:
+    if asked.gives:
+        hub.private_history.note_given(session, asked.other, page)
+    return hub.private_history.event(session, asked.other, page, asked.none, asked.more)
 
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
@@ -237,51 +278,44 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
         raise refusals.NUMBER_INVALID(command="history", limit=MAX_HISTORY)
     count = int(number or hub.limits.history or 20)
     if name:
-        _private_history(hub, session, name, count)
-        return
-    room = hub.rooms.of(session)
-    query = Latest(room.name, count, viewer=hub.viewer(session), room_id=room.id)
-    hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
-
-
-def _private_history(hub: Hub, session: Session, name: str, count: int) -> None:
-    room, parties = hub.private_history.room_with(session, name)
-
-    def answer(page: LogPage) -> Event:
-        hub.private_history.note_given(parties, page)
-        return hub.private_history.event(
-            session, parties, page, f"There are no messages between you and {parties.name}"
-        )
-
-    hub.ask(session, Latest(room, count, viewer=hub.viewer(session)), answer)
+        room, parties = hub.private_history.room_with(session, name)
+        none = f"There are no messages between you and {parties.name}"
+        query = Latest(room, count, viewer=ASKER)
+        session.queue(PrivatePastAsked(query, none, other=parties.recipient.id, gives=True))
+    else:
+        where = hub.rooms.of(session)
+        query = Latest(where.name, count, viewer=ASKER, room_id=where.id)
+        session.queue(PastAsked(query, "Nothing was said here yet"))
 
 
 def _search(hub: Hub, session: Session, argument: str) -> None:
-    more = f"Only the newest {FOUND} are shown"
+    none, more = "Nothing found", f"Only the newest {FOUND} are shown"
     name = ""
     if argument.startswith("@") and session.account:  # a private conversation
         name, _, argument = argument.partition(" ")
     asked = searching.parse(argument, hub.clock())
     if name and not asked.room:
         room, parties = hub.private_history.room_with(session, name)
-        answer: Callable[[LogPage], Event] = partial(
-            hub.private_history.event, session, parties, none="Nothing found", more=more
-        )
+        session.queue(PrivatePastAsked(asked.query(FOUND, room, ASKER), none, more, other=parties.recipient.id))
     else:
         room = asked.room or hub.rooms.of(session).name
-        answer = partial(_past, hub, "Nothing found", more)
-    hub.ask(session, asked.query(FOUND, room, hub.viewer(session), session), answer)
+        session.queue(PastAsked(asked.query(FOUND, room, ASKER), none, more))
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:
     now = hub.clock()
     time = parse_time(argument, now)
     room = hub.rooms.of(session)
-    query = Since(room.name, time, MAX_HISTORY, until=now + DAY, viewer=hub.viewer(session), room_id=room.id)
+    query = Since(room.name, time, MAX_HISTORY, until=now + DAY, viewer=ASKER, room_id=room.id)
     more = "More was said after that; ask again with a later time"
-    hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
+    session.queue(PastAsked(query, "Nothing was said since then", more))
 
 
+OPERATIONS = (
+    question(RoomsAsked, _rooms),
+    question(PastAsked, _past),
+    question(PrivatePastAsked, _private_past),
+)
 _ROWS = (
     SlashCommand("help", "[COMMAND]", "List the commands, or explain one.", _help),
     SlashCommand("nick", "NAME", "Change your name.", lambda hub, session, name: hub.naming.rename(session, name)),

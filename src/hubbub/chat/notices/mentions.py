@@ -19,7 +19,7 @@ from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account, id_of, is_account
 from hubbub.model.entries import Entry, Said
-from hubbub.model.events import Event, Mentioned
+from hubbub.model.events import Mentioned
 from hubbub.model.notices.ignoring import hides
 from hubbub.model.notices.mentions import Mention, addressed, words_in
 from hubbub.model.queries import After, Around, LogPage
@@ -160,19 +160,20 @@ class Mentions:
 
     # --- the list ---------------------------------------------------------------------------------------------------
 
-    def ask(self, session: Session, limit: int, answer: Callable[[LogPage], Event], unread: bool = False) -> None:
-        """Reply to a session with the event that `answer` makes of the newest messages that mention its account.
+    def check_kept(self, session: Session) -> None:
+        """Raise Refused if a session has no account: the mentions of guests are not kept."""
+        if session.account is None:
+            raise refusals.MENTIONS_NOT_KEPT()
+
+    def of_session(
+        self, session: Session, limit: int, unread: bool, done: Callable[[LogPage | BrokerError], None]
+    ) -> None:
+        """Call `done` with the newest messages that mention the account of a session, the oldest first.
 
         With `unread`, these are only messages behind the read markers of their rooms.
-
-        Raises:
-            Refused: the session has no account.
-
         """
-        account, viewer = session.account, self._core.viewer(session)
-        if account is None:
-            raise refusals.MENTIONS_NOT_KEPT()
-        self._core.ask_for(session, partial(self.collect, account.id, limit, viewer, unread), answer)
+        account = session.account.id if session.account else ""
+        self.collect(account, limit, self._core.viewer(session), unread, done)
 
     def collect(
         self, account: str, limit: int, viewer: Viewer, unread: bool, done: Callable[[LogPage | BrokerError], None]

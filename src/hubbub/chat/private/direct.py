@@ -6,18 +6,18 @@ Private messages between accounts are stored (private_log.py). All others are de
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.chat.session import Session, User
 from hubbub.chat.steps import give, private, show_others
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import OperationKind
 from hubbub.model.access import Action, may_message
 from hubbub.model.codec import body_of
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.model.events import Acknowledged, Event, Private, Refusal
+from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.ids import make_id
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning, clean, said
@@ -84,22 +84,44 @@ def _send_unstored(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, target: User, text: str, kind: Kind, label: str, tags: str
 ) -> None:
     entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
-    if hub.remote.homes(target):
-        ask = partial(_deliver_everywhere, hub, target, private(session, entry))
-        session.queue(Operation("message", target.nick, ask, partial(_arrived, hub, session, target, entry, label)))
-        return
     # The session's next message must not overtake this one.
-    session.queue(Operation("message", target.nick, answer=partial(_hand_over, hub, session, target, entry, label)))
+    delivery = RemoteDelivery if hub.remote.homes(target) else LocalDelivery
+    session.queue(delivery(target.id, entry, label))
 
 
-def _hand_over(hub: Hub, session: Session, target: User, entry: Entry, label: str, _: object) -> Event | None:
-    if not target.present:
+class LocalDelivery(Struct, frozen=True):
+    """A private message that is not stored must be given to the user of this node with an id."""
+
+    to: str
+    entry: Entry
+    label: str
+
+
+class RemoteDelivery(LocalDelivery, frozen=True):
+    """The same for a user who is on other nodes, perhaps on this one as well."""
+
+
+def _target(hub: Hub, sent: LocalDelivery) -> User | None:
+    """Return the user whom a message is for, who may have another name by now; None for one who has left."""
+    found = hub.nicks.find(sent.entry.room.removeprefix("@"))
+    if found is None or found.id != sent.to:
+        found = next((user for user in hub.users.values() if user.is_known_as(sent.to)), None)
+    return found
+
+
+def _hand_over(hub: Hub, session: Session, sent: LocalDelivery, _: object) -> Event | None:
+    target = _target(hub, sent)
+    if target is None or not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
-    return _arrived(hub, session, target, entry, label, deliver(target, private(session, entry)))
+    return _arrived(hub, session, sent, deliver(target, private(session, sent.entry)))
 
 
-def _deliver_everywhere(hub: Hub, target: User, event: Private, done: Callable[[bool | None], None]) -> None:
+def _deliver_everywhere(hub: Hub, session: Session, sent: RemoteDelivery, done: Callable[[bool | None], None]) -> None:
     """Deliver a private message on all nodes where the recipient is; one of them is enough."""
+    target, event = _target(hub, sent), private(session, sent.entry)
+    if target is None:
+        done(None)
+        return
     here = deliver(target, event)
     hub.remote.deliver(target, event, lambda there: done(here or there))
 
@@ -109,17 +131,24 @@ def deliver(target: User, event: Event) -> bool:
     return give(target.sessions, event)
 
 
-def _arrived(hub: Hub, session: Session, target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
+def _arrived(hub: Hub, session: Session, sent: LocalDelivery, outcome: bool | None) -> Event | None:
     """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
+    entry, label = sent.entry, sent.label
     nick = entry.room.removeprefix("@")
     if outcome is None:
         return Refusal.of(refusals.UNREACHABLE(name=nick), label)
     if not outcome:
         return Refusal.of(refusals.NOT_READING(name=nick), label)
     author = session.user or hub.owners.get(session.host)
-    if type(entry.body) is Said and author and target is not author:
-        show_others(hub.remote, author, session, entry, target.id)
-    return Acknowledged(label, entry, target.id) if label else None
+    if type(entry.body) is Said and author and not author.is_known_as(sent.to):
+        show_others(hub.remote, author, session, entry, sent.to)
+    return Acknowledged(label, entry, sent.to) if label else None
+
+
+OPERATIONS = (
+    OperationKind(LocalDelivery, _hand_over),
+    OperationKind(RemoteDelivery, _arrived, _deliver_everywhere),
+)
 
 
 def message_members_apart(  # noqa: PLR0913 - the parts of a message

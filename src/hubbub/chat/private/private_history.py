@@ -89,6 +89,17 @@ class PrivateHistory:
             raise refusals.NO_SUCH_NAME(name=beginning(clean(short)))
         return Conversation(conversation_of(mine.id, account.id), Parties(mine, account, account.name))
 
+    def of_room(self, session: Session, room: str) -> Conversation:
+        """Return the conversation of a session's account that has a room of this name.
+
+        Raises:
+            Refused: the session is not logged in, or nothing is known of the other account.
+
+        """
+        if session.account is None:
+            raise refusals.NOT_LOGGED_IN()
+        return self.between(session.account, self._name_of(partner_of(room, session.account.id)))
+
     def shown(self, session: Session, page: LogPage) -> LogPage:
         """Return a page as wires show it to a session."""
         return self.shown_to(session.account, page)
@@ -119,14 +130,12 @@ class PrivateHistory:
         account = accounts.by_id(id) or accounts.former_by_id(id)
         return account.name if account else id
 
-    def event(
-        self, session: Session, parties: Parties, page: LogPage, none: str, more: str = ""
-    ) -> PrivateShown | Notice:
+    def event(self, session: Session, other: str, page: LogPage, none: str, more: str = "") -> PrivateShown | Notice:
         """Return the event that shows a session a page of a conversation.
 
         Args:
             session: the session.
-            parties: the two accounts; the session's is the author.
+            other: the id of the other account.
             page: the page.
             none: a sentence for an empty page.
             more: a sentence for a page that was cut.
@@ -137,13 +146,13 @@ class PrivateHistory:
             return Notice((none, *notes))
         tail = (*((more,) if page.more and more else ()), *notes)
         entries = self.shown(session, page).entries
-        return PrivateShown(entries, self._core.clock(), session.nick, parties.name, parties.recipient.id, tail=tail)
+        return PrivateShown(entries, self._core.clock(), session.nick, self._name_of(other), other, tail=tail)
 
-    def note_given(self, parties: Parties, page: LogPage) -> None:
-        """Note that the one of two people was given a page of the conversation with the other."""
-        if page.entries and self._core.positions:
+    def note_given(self, session: Session, other: str, page: LogPage) -> None:
+        """Note that a session was given a page of the conversation with the account with an id."""
+        if page.entries and self._core.positions and session.account:
             seq = max(entry.seq for entry in page.entries)
-            self._core.positions.given(parties.author.id, parties.recipient.id, seq)
+            self._core.positions.given(session.account.id, other, seq)
 
     # --- all conversations of somebody ------------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
-from hubbub.chat.private.positions import Positions
 from hubbub.chat.session import Parties, Posting, Session, User
 from hubbub.chat.steps import give
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import OperationKind, by_name
 from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account
 from hubbub.model.codec import text_of
@@ -29,6 +29,24 @@ from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import refusals
 
 TOLD = 100  # accounts of which a session remembers that it knows that messages to them are not stored
+
+
+class MessageAnnounced(Struct, frozen=True):
+    """A message to the account with an id must be announced and published."""
+
+    to: str
+    body: Body
+    tags: str
+    label: str
+    nick: str  # of its author
+
+
+class MessageStored(Struct, frozen=True):
+    """A message with an id, from one account to another, waits for its outcome."""
+
+    id: str
+    author: str
+    to: str
 
 
 class PrivateLog:
@@ -45,6 +63,11 @@ class PrivateLog:
         self._remote = remote
         # Called with the account that a stored message is for, and the place of the message.
         self.arrived: Callable[[Account, Mention], None] = lambda account, place: None
+        self._flying: dict[str, Posting] = {}  # messages that have no outcome yet, by id
+        core.operations |= by_name(
+            OperationKind(MessageAnnounced, lambda session, sent, outcome: None, self._announce),
+            OperationKind(MessageStored, self._settled),
+        )
 
     def partner(self, session: Session, name: str, present: User | None) -> Account | None:
         """Return the account to which messages of a session to a name go, if they go from one account to another.
@@ -76,23 +99,29 @@ class PrivateLog:
 
         A failure is reported by a Refusal. With a label the session gets an `Acknowledged` reply when it is stored.
         """
-        mine, positions, label = session.account, self._core.positions, session.label or label
-        assert mine and positions
-        parties, nick = Parties(mine, account, account.name), session.nick
+        session.queue(MessageAnnounced(account.id, body, tags, session.label or label, session.nick))
 
-        def publish(done: Callable[[None], None], error: BrokerError | None) -> None:
+    def _announce(self, session: Session, sent: MessageAnnounced, done: Callable[[BrokerError | None], None]) -> None:
+        """Announce a message, and publish it when that is durable."""
+        mine, positions = session.account, self._core.positions
+        assert mine and positions
+        account = self._core.nicks.accounts.by_id(sent.to)
+        if account is None:
+            self._core.refuse(session, refusals.RECIPIENT_LEFT(), sent.label)
+            done(None)
+            return
+        parties = Parties(mine, account, account.name)
+
+        def announced(error: BrokerError | None) -> None:
             if error:
-                self._core.refuse(session, refusals.NOT_STORED(reason=error), label)
+                self._core.refuse(session, refusals.NOT_STORED(reason=error), sent.label)
             else:
-                posting = self._publish(session, parties, body, tags, label, nick)
-                answer = partial(self._settled, positions, posting, parties)
-                session.queue(Operation("message", account.name, answer=answer))
+                posting = self._publish(session, parties, sent.body, sent.tags, sent.label, sent.nick)
+                self._flying[posting.draft.id] = posting
+                session.queue(MessageStored(posting.draft.id, mine.id, account.id))
             done(None)
 
-        def start(done: Callable[[None], None]) -> None:
-            positions.announce(account.id, parties.author.id, partial(publish, done))
-
-        session.queue(Operation("message", account.name, start))
+        positions.announce(account.id, mine.id, announced)
 
     def change(self, session: Session, parties: Parties, body: Body, tags: str = "") -> None:
         """Store a change of a message, and show it to all sessions of both people when it is stored.
@@ -113,12 +142,17 @@ class PrivateLog:
         posting.parties = parties
         return posting
 
-    def _settled(self, positions: Positions, posting: Posting, parties: Parties, _: object) -> Event | None:
+    def _settled(self, session: Session, sent: MessageStored, _: object) -> Event | None:
         """Return a notice for the author of a stored message whose recipient is not here."""
-        positions.settled(parties.recipient.id, parties.author.id)
-        if posting.entry is None or parties.recipient.host in self._core.owners:
+        assert self._core.positions
+        self._core.positions.settled(sent.to, sent.author)
+        posting = self._flying.pop(sent.id, None)
+        if posting is None or posting.entry is None or posting.parties is None:
             return None
-        return Notice((f"{parties.name} is not here now, and will be shown your message at the next login",))
+        if posting.parties.recipient.host in self._core.owners:
+            return None
+        name = posting.parties.name
+        return Notice((f"{name} is not here now, and will be shown your message at the next login",))
 
     def stored(self, entries: Sequence[Entry]) -> None:
         """Give stored private messages that this process published to all sessions of both people."""

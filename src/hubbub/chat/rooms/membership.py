@@ -144,7 +144,7 @@ class Rooms(ShownRooms):
         if not opens:
             self._let_in(session, name, after, key, room)
             return
-        operation = session.begin("code", name)
+        operation = session.begin("code")
 
         def spent(refusal: Refused | None) -> None:
             if refusal:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import islice, takewhile
+
+from msgspec import Struct
 
 from hubbub.chat.core import Core
 from hubbub.chat.rooms.delivery import PAGE
 from hubbub.chat.session import Room, Session
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import OperationKind
 from hubbub.errors import BrokerError
 from hubbub.model.entries import HISTORY
 from hubbub.model.events import Missed
@@ -33,19 +34,29 @@ def tell_missed(core: Core, session: Session, room: Room, after: int, left_at: f
             a lost connection is noticed late, and messages written to it meanwhile did not arrive.
 
     """
-
-    def event(count: Count | BrokerError) -> Missed | None:
-        if isinstance(count, BrokerError) or not count[0]:
-            return None
-        number, more, first = count
-        since = min(left_at or first, first)
-        return Missed(room.name, number, since, core.clock(), more, session.current != room.id)
-
+    asked = MissedCount(room.id, after, left_at)
     if after >= room.newest_uncached():
-        if found := event(_in_memory(session, room, after, core.limits.max_behind)):
+        if found := _event(core, session, asked, _in_memory(session, room, after, core.limits.max_behind)):
             session.replies.append(found)
     else:
-        session.queue(Operation("query", room.name, partial(_count, core, session, room, after), event))
+        session.queue(asked)
+
+
+class MissedCount(Struct, frozen=True):
+    """The messages after a number in the room with an id must be counted; see `tell_missed`."""
+
+    room: str
+    after: int
+    left_at: float
+
+
+def _event(core: Core, session: Session, asked: MissedCount, count: Count | BrokerError) -> Missed | None:
+    room = core.loaded.by_id.get(asked.room)
+    if room is None or isinstance(count, BrokerError) or not count[0]:
+        return None
+    number, more, first = count
+    since = min(asked.left_at or first, first)
+    return Missed(room.name, number, since, core.clock(), more, session.current != room.id)
 
 
 def _in_memory(session: Session, room: Room, after: int, limit: int) -> Count:
@@ -57,14 +68,18 @@ def _in_memory(session: Session, room: Room, after: int, limit: int) -> Count:
     return len(said[:limit]), len(said) > limit, said[-1] if said else 0.0
 
 
-def _count(core: Core, session: Session, room: Room, after: int, done: Callable[[Count | BrokerError], None]) -> None:
+def _count(core: Core, session: Session, asked: MissedCount, done: Callable[[Count | BrokerError], None]) -> None:
     """Count the messages after a number in the log, page by page."""
-    upto, limit = room.end.seq, core.limits.max_behind
+    room = core.loaded.by_id.get(asked.room)
+    if room is None:
+        done((0, False, 0.0))
+        return
+    name, upto, limit = room.name, room.end.seq, core.limits.max_behind
     number, first = 0, 0.0
 
     def read(seq: int) -> None:
         most, viewer = min(PAGE, limit - number), core.viewer(session)
-        query = After(room.name, seq, upto, most, history=True, viewer=viewer, room_id=room.id)
+        query = After(name, seq, upto, most, history=True, viewer=viewer, room_id=asked.room)
         core.read(query, take)
 
     def take(page: LogPage | BrokerError) -> None:
@@ -80,4 +95,7 @@ def _count(core: Core, session: Session, room: Room, after: int, done: Callable[
         else:
             done((number, page.more, first))
 
-    read(after)
+    read(asked.after)
+
+
+OPERATIONS = (OperationKind(MissedCount, _event, _count),)

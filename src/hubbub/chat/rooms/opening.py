@@ -56,7 +56,7 @@ class OpenRooms:
 
     def load(self, session: Session, name: str, then: Callable[[Room | BrokerError], None]) -> None:
         """Call `then` with a loaded room, or with the error, unless the session leaves before that."""
-        operation = session.begin("load", name)
+        operation = session.begin("load")
 
         def opened(room: Room | BrokerError) -> None:
             then(room)
@@ -69,7 +69,7 @@ class OpenRooms:
 
         The next commands of the user's sessions wait until then.
         """
-        operation = user.begin("load", name)
+        operation = user.begin("load")
 
         def opened(room: Room | BrokerError) -> None:
             then(room)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
+from hubbub.chat.asking import LogQuestion, read
 from hubbub.chat.core import Core
 from hubbub.chat.session import Room, Session
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import OperationKind
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
 from hubbub.model.events import HistoryShown
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.absent import DAY, Absence
+from hubbub.model.viewer import ASKER
 
 RETURNING = 200  # most messages for a member that comes back
 
@@ -30,7 +31,7 @@ def replay(core: Core, session: Session, room: Room, past: Sequence[Entry], upto
     """Show a newcomer the messages that `seen_by` returned, at least one."""
     # If all messages in memory were missed, there may be more of them in the log.
     if left and _returns(core, session, left) and len(past) == core.limits.history:
-        _replay_more(core, session, room, past, left.seq, upto)
+        _replay_more(session, room, left.seq, upto)
     else:
         elsewhere = session.current != room.id
         session.replies += core.pieces(HistoryShown(past, core.clock(), folds=True, elsewhere=elsewhere))
@@ -40,14 +41,25 @@ def _returns(core: Core, session: Session, left: Absence) -> bool:
     return session.keeps_history and core.clock() - left.at < DAY
 
 
-def _replay_more(core: Core, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
+def _replay_more(session: Session, room: Room, after: int, upto: int) -> None:
     """Show the messages after a number, the newest RETURNING of them; those in memory if the log cannot be read."""
+    query = Latest(room.name, RETURNING, before=upto + 1, viewer=ASKER, room_id=room.id)
+    session.queue(ReplayAsked(query, room.id, after, upto))
 
-    def answer(page: LogPage | BrokerError) -> HistoryShown:
-        known = newest if isinstance(page, BrokerError) else page.entries
-        missed = [entry for entry in known if entry.seq > after]
-        return HistoryShown(missed, core.clock(), folds=True, elsewhere=session.current != room.id)
 
-    viewer = core.viewer(session)
-    query = Latest(room.name, RETURNING, before=upto + 1, viewer=viewer, room_id=room.id)
-    session.queue(Operation("query", room.name, partial(core.read, query), answer))
+class ReplayAsked(LogQuestion, frozen=True):
+    """A returning member must be shown the messages of the room with an id after a number, up to another one."""
+
+    room: str
+    after: int
+    upto: int
+
+
+def _show(core: Core, session: Session, asked: ReplayAsked, page: LogPage | BrokerError) -> HistoryShown:
+    room = core.loaded.by_id.get(asked.room)
+    known = page.entries if isinstance(page, LogPage) else room.latest if room else ()
+    missed = [entry for entry in known if asked.after < entry.seq <= asked.upto]
+    return HistoryShown(missed, core.clock(), folds=True, elsewhere=session.current != asked.room)
+
+
+OPERATIONS = (OperationKind(ReplayAsked, _show, read),)

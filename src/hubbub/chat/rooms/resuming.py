@@ -21,7 +21,8 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     The session keeps its name, rooms, rights and pending replies. Nothing is written to it until `go_on` is called.
     The user keeps the host, which rights are remembered by; only the address is the new one.
     """
-    session.client, session.sink, session.client_steps = new.client, new.sink, new.client_steps
+    session.client, session.sink = new.client, new.sink
+    session.client_steps, session.client_operations = new.client_steps, new.client_operations
     session.address, session.secure = new.address, new.secure
     user = owner(session)
     user.address = user.sessions[0].address

@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from msgspec import Struct
+
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Session, User
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import Operation, OperationKind, by_name
 from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.chat.users.naming import Naming
 from hubbub.errors import Refused
@@ -61,6 +63,12 @@ class Chat(Protocol):
         ...
 
 
+class LoginDue(Struct, frozen=True):
+    """A login to the account with an id goes on when its turn comes."""
+
+    account: str
+
+
 class AccountUsers:
     """Let sessions log in, and keep the users of accounts while they are away.
 
@@ -90,6 +98,8 @@ class AccountUsers:
         self.recall: Callable[[str, Recalled], None] = lambda id, done: done(0.0, {})
         self._registering: set[str] = set()  # the folded names that sessions here are registering
         # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
+        self._due: dict[Session, list[Callable[[], None]]] = {}  # logins whose turn comes, by LoginDue
+        core.operations |= by_name(OperationKind(LoginDue, self._go_on))
         self._coming: dict[str, tuple[User, list[Callable[[], None]]]] = {}
 
     def log_in(self, session: Session, account: Account, outcome: Outcome) -> None:
@@ -119,8 +129,7 @@ class AccountUsers:
         if user and any(isinstance(one, Posting) and not one.done for one in user.changing):
             # The page logs in beside the commands of its session. What the guest joins, leaves or is renamed to must
             # not become that of the account.
-            go_on = self._again(session, account, outcome)
-            session.queue(Operation("login", account.name, answer=lambda _: go_on()))
+            self._queue(session, account, self._again(session, account, outcome))
             return
         session.permit = account.permit
         if there and not (there.is_remote and self._core.nicks.is_held_by_guest(account.name, user)):
@@ -139,6 +148,18 @@ class AccountUsers:
             self._rename(session, user, account, outcome)
         else:
             self._come(session, now, outcome)
+
+    def _queue(self, session: Session, account: Account, go_on: Callable[[], None]) -> None:
+        """Go on with a login after the replies that wait already."""
+        self._due.setdefault(session, []).append(go_on)
+        session.queue(LoginDue(account.id))
+
+    def _go_on(self, session: Session, due: LoginDue, _: object) -> None:
+        calls = self._due[session]
+        go_on = calls.pop(0)
+        if not calls:
+            del self._due[session]
+        go_on()
 
     def _check_same(self, session: Session, account: Account) -> None:
         """Raise Refused if a session is logged in to another account: its nick and its rooms belong to that one."""
@@ -162,7 +183,7 @@ class AccountUsers:
 
     def _again(self, session: Session, account: Account, outcome: Outcome) -> Callable[[], None]:
         """Return the call that goes on with a login; the session's next commands wait until then."""
-        operation = session.begin("claim", account.name)
+        operation = session.begin("claim")
 
         def go_on() -> None:
             if not session.closed:
@@ -290,7 +311,7 @@ class AccountUsers:
                 outcome(refusal)
             self._came(user, account.id)
 
-        def stored(_: object) -> None:
+        def stored() -> None:
             now = self._now(account)
             if session.closed or isinstance(now, Refused):
                 end(now if isinstance(now, Refused) else None)
@@ -302,7 +323,7 @@ class AccountUsers:
                 end(None)
 
         def renamed() -> None:  # behind the rename among the session's replies
-            session.queue(Operation("login", account.name, answer=stored))
+            self._queue(session, account, stored)
 
         self._coming[account.id] = user, []
         try:
@@ -324,7 +345,7 @@ class AccountUsers:
 
     def _move_after_recall(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Make a session one of the user whom another node keeps, and show the entries that the user has missed."""
-        operation = session.begin("claim", account.name)
+        operation = session.begin("claim")
 
         def recalled(left_at: float, given: Mapping[str, int]) -> None:
             there = self._core.owners.get(account.host)

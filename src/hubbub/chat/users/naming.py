@@ -113,7 +113,7 @@ class Naming:
             return False
         if not holder.sessions or any(one.address != session.address for one in holder.sessions):
             return False
-        operation = session.begin("probe", name)
+        operation = session.begin("probe")
         waiting = dict.fromkeys(holder.sessions)
 
         def known(one: Session, there: bool) -> None:
@@ -138,7 +138,7 @@ class Naming:
         if self._core.nicks.names is None:
             held(None)
             return
-        operation = session.begin("claim", nick)
+        operation = session.begin("claim")
 
         def done(refusal: Refused | None) -> None:
             if refusal and refusal.code == "name-taken":

@@ -14,7 +14,6 @@ from hubbub.serve.irc.commands import table
 from hubbub.serve.irc.commands.history import Multiline
 from hubbub.serve.irc.events import EVENTS
 from hubbub.serve.irc.network import IrcNetwork
-from hubbub.serve.irc.replies import STEPS
 from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.sockets.framed_connection import FramedConnection
 from hubbub.wire.irc import lines as wire
@@ -61,7 +60,7 @@ class IrcProtocol(IrcClient):
             return
         self.network.unregistered.add(self)
         self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
-        self.session.client_steps = STEPS
+        self.session.client_steps, self.session.client_operations = table.STEPS, table.OPERATIONS
         self.session.preserves_spaces = True
         self.session.keeps_history = True
         self.session.secure = connection.encrypted

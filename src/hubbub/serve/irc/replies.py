@@ -167,7 +167,7 @@ class IrcReplies:
         return self.session.encoder
 
     def later(self, kind: str, *args: Any) -> None:
-        """Do one of STEPS in the session's reply order: after the client's earlier messages were delivered."""
+        """Do a step of the client in the session's reply order: after its earlier messages were delivered."""
         self.session.replies.append(ClientStep(kind, args))
         self.session.flush()
 
@@ -242,7 +242,7 @@ class IrcReplies:
             self.send(wire.line(self._server_name, "BATCH", f"-{ref}"))
 
 
-STEPS: StepTable = {
+REPLY_STEPS: StepTable = {
     "emit": IrcReplies.emit,
     "collect": IrcReplies._collect,
     "drop answer": IrcReplies._drop_answer,

@@ -12,14 +12,14 @@ from hubbub.chat.classroom import polls
 from hubbub.chat.commands import classroom, moderation, slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
+from hubbub.chat.pages import MentionsPageAsked, PageAsked
 from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session
 from hubbub.chat.users.read_markers import of_person, of_room
-from hubbub.errors import Refused
 from hubbub.model import searching
-from hubbub.model.events import QueryResult
-from hubbub.model.queries import LAST, After, Around, Latest, Search
+from hubbub.model.queries import LAST, After, Around, Latest
+from hubbub.model.viewer import ASKER
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import key_of
@@ -69,9 +69,9 @@ def _msg(hub: Hub, session: Session, request: wire.Msg) -> None:
 
 
 def _redact(hub: Hub, session: Session, request: wire.Redact) -> None:
-    room, refuse = _place(hub, session, request.room), _refuser(hub, session, request.label)
+    room = _place(hub, session, request.room)
     with _labelled(session, request.label):
-        messages.redact(hub, session, room, Which(id=request.id), refuse, request.reason)
+        messages.redact(session, room, Which(id=request.id), request.reason)
 
 
 def _place(hub: Hub, session: Session, name: str) -> Room | Conversation:
@@ -80,22 +80,22 @@ def _place(hub: Hub, session: Session, name: str) -> Room | Conversation:
 
 
 def _correct(hub: Hub, session: Session, request: wire.Correct) -> None:
-    room, refuse = _place(hub, session, request.room), _refuser(hub, session, request.label)
+    room = _place(hub, session, request.room)
     with _labelled(session, request.label):
-        messages.correct(hub, session, room, Which(id=request.id), request.text, refuse)
+        messages.correct(session, room, Which(id=request.id), request.text)
 
 
 def _react(hub: Hub, session: Session, request: wire.React) -> None:
-    room, refuse = _place(hub, session, request.room), _refuser(hub, session, request.label)
+    room = _place(hub, session, request.room)
     with _labelled(session, request.label):
-        messages.react(hub, session, room, Which(id=request.id), request.reaction, request.on, refuse)
+        messages.react(session, room, Which(id=request.id), request.reaction, request.on)
 
 
 def _pin(hub: Hub, session: Session, request: wire.PinMessage) -> None:
-    room, refuse = hub.rooms.of(session, request.room), _refuser(hub, session, request.label)
+    room = hub.rooms.of(session, request.room)
     with _labelled(session, request.label):
         if request.on:
-            messages.pin(hub, session, room, Which(id=request.id), refuse)
+            messages.pin(session, room, Which(id=request.id))
         else:
             messages.unpin(hub, session, room, request.id)
 
@@ -117,10 +117,6 @@ def _end_poll(hub: Hub, session: Session, request: wire.EndPoll) -> None:
         polls.close_poll(hub, session, room, polls.find(room, id=request.id))
 
 
-def _refuser(hub: Hub, session: Session, label: str) -> Callable[[Refused], None]:
-    return lambda refusal: hub.refuse(session, refusal, label)
-
-
 @contextmanager
 def _labelled(session: Session, label: str) -> Iterator[None]:
     """Give a label to the drafts and questions that are made meanwhile."""
@@ -132,25 +128,27 @@ def _labelled(session: Session, label: str) -> Iterator[None]:
 
 
 def _history(hub: Hub, session: Session, request: wire.History) -> None:
-    room, viewer = _readable(hub, session, request.room), hub.viewer(session)
+    room = _readable(hub, session, request.room)
     query: Latest | After | Around
     if request.around:
-        query = Around(room, "around", (request.around,), request.limit, True, viewer=viewer)
+        query = Around(room, "around", (request.around,), request.limit, True, viewer=ASKER)
     elif request.after is None:
-        query = Latest(room, request.limit, request.before, every=True, viewer=viewer)
+        query = Latest(room, request.limit, request.before, every=True, viewer=ASKER)
     else:
-        query = After(room, request.after, LAST, request.limit, viewer=viewer)
-    _ask(hub, session, query, request.label)
+        query = After(room, request.after, LAST, request.limit, viewer=ASKER)
+    session.queue(PageAsked(query, request.label))
 
 
 def _find(hub: Hub, session: Session, request: wire.Find) -> None:
     room = _readable(hub, session, request.room) if request.room else None
     asked = searching.parse(request.words, hub.clock())
-    _ask(hub, session, asked.query(request.limit, room, hub.viewer(session), session, request.before), request.label)
+    query = asked.query(request.limit, room, ASKER, before=request.before)
+    session.queue(PageAsked(query, request.label))
 
 
 def _mentions(hub: Hub, session: Session, request: wire.AskMentions) -> None:
-    hub.mentions.ask(session, request.limit, lambda page: QueryResult(request.label, page), request.unread)
+    hub.mentions.check_kept(session)
+    session.queue(MentionsPageAsked(request.limit, request.unread, request.label))
 
 
 def _read(hub: Hub, session: Session, request: wire.MarkRead) -> None:
@@ -176,11 +174,6 @@ def _readable(hub: Hub, session: Session, name: str) -> str:
     if name.startswith("@"):
         return hub.private_history.room_with(session, name)[0]
     return names.check_room(name)
-
-
-def _ask(hub: Hub, session: Session, query: Latest | After | Around | Search, label: str) -> None:
-    shown = partial(hub.private_history.shown, session)
-    hub.ask(session, query, lambda page: QueryResult(label, shown(page)))
 
 
 def _rooms(hub: Hub, session: Session, request: wire.AskRooms) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from hubbub.chat.asking import LogQuestion, client_question
 from hubbub.errors import BrokerError
 from hubbub.model.access import Action, may
 from hubbub.model.queries import AllRooms, RoomList
 from hubbub.model.room.masks.masks import read_mask
+from hubbub.model.viewer import ASKER
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.channels import find_room, names_lines
 from hubbub.text.names import key_of
@@ -71,14 +73,35 @@ def _condition(text: str, now: float) -> Callable[[ListedChannel], bool] | None:
     return None
 
 
+class ListAsked(LogQuestion, frozen=True):
+    """LIST of the channels that fit all of some words: names, or conditions of ELIST."""
+
+    words: tuple[str, ...]
+
+
 def list_channels(client: IrcClient, params: list[str]) -> None:
     """LIST [#channel,...] [conditions]: list channels (ELIST=CMNTU)."""
     hub = client.hub
-    words = [word for param in params for word in param.split(",") if word]
+    words = tuple(word for param in params for word in param.split(",") if word)
+    viewer = hub.viewer(client.session)
+    client.reply("321", client.nick, "Channel", "Users  Name")
+    row = _row(client, words)
+    for room in list(hub.rooms.loaded.values()):
+        if room.count and not may(viewer, Action.LIST, room.state):
+            rules = room.state
+            shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
+            client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic.at)))
+    if hub.remote.counts():  # of rooms with remote users only
+        client.session.queue(ListAsked(AllRooms(ROOMS, viewer=ASKER), words))
+    client.numeric(323)
+
+
+def _row(client: IrcClient, words: Sequence[str]) -> Callable[[ListedChannel], bytes]:
+    """Return the function that makes the line of a channel; b"" for one that does not fit the words."""
     conditions = []
     wanted: set[str] = set()
     for word in words:
-        condition = _condition(word, hub.clock())
+        condition = _condition(word, client.hub.clock())
         if condition:
             conditions.append(condition)
         else:
@@ -88,21 +111,15 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
         fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
         return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
 
-    counts = hub.remote.counts()  # of rooms with remote users only
-    viewer = hub.viewer(client.session)
+    return row
 
-    def elsewhere(found: RoomList | BrokerError) -> None:
-        if not isinstance(found, BrokerError):
-            client.emit(
-                *(row(ListedChannel(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name))
-            )
 
-    client.reply("321", client.nick, "Channel", "Users  Name")
-    for room in list(hub.rooms.loaded.values()):
-        if room.count and not may(viewer, Action.LIST, room.state):
-            rules = room.state
-            shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
-            client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic.at)))
-    if counts:
-        hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
-    client.numeric(323)
+def _elsewhere(client: IrcClient, asked: ListAsked, found: RoomList | BrokerError) -> None:
+    """Add the channels with users on other nodes alone to a list."""
+    if isinstance(found, BrokerError):
+        return
+    row, counts = _row(client, asked.words), client.hub.remote.counts()
+    client.emit(*(row(ListedChannel(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name)))
+
+
+OPERATIONS = (client_question(ListAsked, _elsewhere),)

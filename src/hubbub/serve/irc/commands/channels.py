@@ -8,6 +8,7 @@ from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room
+from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.chat.users.read_markers import ReadMarkers, of_room
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
@@ -267,12 +268,13 @@ def redact(client: IrcClient, params: list[str]) -> None:
         client.fail("REDACT", "INVALID_TARGET", target, "You cannot delete messages there")
         return
 
-    def refuse(refusal: Refused) -> None:
-        code = FAIL_CODES.get(refusal.code, "REDACT_FORBIDDEN")
-        client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
-
     reason = params[2] if len(params) > 2 else ""
-    messages.redact(client.hub, client.session, room, Which(id=id), refuse, reason)
+    messages.redact(client.session, room, Which(id=id), reason, ClientStep("REDACT refused", (target, id)))
+
+
+def _redact_refused(client: IrcClient, target: str, id: str, refusal: Refused) -> None:
+    code = FAIL_CODES.get(refusal.code, "REDACT_FORBIDDEN")
+    client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
 
 
 def _redactable(client: IrcClient, target: str) -> Room | Conversation | None:
@@ -293,17 +295,21 @@ def rename(client: IrcClient, params: list[str]) -> None:
     if room is None:
         return
 
-    def refuse(refusal: Refused) -> None:
-        code = FAIL_CODES.get(refusal.code, "CANNOT_RENAME")
-        client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
-
     reason = params[2] if len(params) > 2 else ""
     try:
         if not to.startswith("#"):
             raise refusals.CHANNEL_INVALID()
-        moderation.move(client.hub, client.session, room, to, reason, refuse)
+        moderation.move(client.hub, client.session, room, to, reason, ClientStep("RENAME refused", (before, to)))
     except Refused as refusal:
         if refusal.code == "not-operator":
             client.numeric(482, before)
         else:
-            refuse(refusal)
+            _rename_refused(client, before, to, refusal)
+
+
+def _rename_refused(client: IrcClient, before: str, to: str, refusal: Refused) -> None:
+    code = FAIL_CODES.get(refusal.code, "CANNOT_RENAME")
+    client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
+
+
+STEPS: StepTable = {"REDACT refused": _redact_refused, "RENAME refused": _rename_refused}

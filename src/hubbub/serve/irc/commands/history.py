@@ -6,19 +6,19 @@ Sources: ircv3.net: draft/chathistory, draft/event-playback, draft/read-marker, 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 
 from msgspec import Struct
 
-from hubbub.chat.session import Parties
-from hubbub.chat.turns import Operation
+from hubbub.chat.asking import LogQuestion, client_question
+from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Edited
 from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
+from hubbub.model.viewer import ASKER
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import messages
 from hubbub.serve.irc.commands.channels import find_room, shown_marker
@@ -154,58 +154,84 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
     if target.startswith("#") and (room is None or room.id not in client.session.rooms):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
-    hub, session = client.hub, client.session
-    parties: Parties | None = None
-    name = room.name if room else ""
+    name, other = room.name if room else "", ""
     if room is None:
         try:
-            name, parties = hub.private_history.room_with(session, target)
+            name, parties = client.hub.private_history.room_with(client.session, target)
         except Refused:  # private messages of guests are not stored
             client.end_batch(client.begin_batch("chathistory", target))
             return
+        other = parties.recipient.id
     every = "draft/event-playback" in client.caps
     given = tuple(bound for bound in bounds if bound != "*")
-    query = Around(name, verb.lower(), given, limit, every, viewer=hub.viewer(session))
+    query = Around(name, verb.lower(), given, limit, every, viewer=ASKER)
+    client.session.queue(ChathistoryAsked(query, verb, target, other))
 
-    def answer(page: LogPage | BrokerError) -> None:
-        server = client.network.name
-        if isinstance(page, BrokerError):
-            why = "Messages could not be retrieved"
-            client.emit(wire.line(server, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", verb, target, why))
-            return
-        ref = client.new_ref() if "batch" in client.caps else ""
-        # The corrected messages have their new texts already.
-        entries = [one for one in hub.private_history.shown(session, page).entries if type(one.body) is not Edited]
-        lines = [line for entry in entries for line in client.form.lines(entry, ref)]
-        client.emit(*in_batch(client, ref, target, lines))
-        if parties:
-            hub.private_history.note_given(parties, page)
 
-    hub.ask_raw(session, query, answer)
+class ChathistoryAsked(LogQuestion, frozen=True):
+    """CHATHISTORY of a target; `other` is the id of the other account if it is a private conversation."""
+
+    verb: str
+    target: str
+    other: str
+
+
+def _history_read(client: IrcClient, asked: ChathistoryAsked, page: LogPage | BrokerError) -> None:
+    hub, session = client.hub, client.session
+    if isinstance(page, BrokerError):
+        about = (asked.verb, asked.target, "Messages could not be retrieved")
+        client.emit(wire.line(client.network.name, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", *about))
+        return
+    ref = client.new_ref() if "batch" in client.caps else ""
+    # The corrected messages have their new texts already.
+    entries = [one for one in hub.private_history.shown(session, page).entries if type(one.body) is not Edited]
+    lines = [line for entry in entries for line in client.form.lines(entry, ref)]
+    client.emit(*in_batch(client, ref, asked.target, lines))
+    if asked.other:
+        hub.private_history.note_given(session, asked.other, page)
 
 
 def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
     if len(bounds) < 2:
         return
-    newest = bounds[0] > bounds[1]
     low, high = sorted(round(bound * 1000) for bound in bounds)
-    rooms = []
+    client.session.queue(TargetsAsked(low, high, bounds[0] > bounds[1], limit))
+
+
+class TargetsAsked(Struct, frozen=True):
+    """CHATHISTORY TARGETS: at most `limit` of the rooms and conversations whose last message was between two times.
+
+    The times are in milliseconds since 1970. `newest` asks for the last ones of them.
+    """
+
+    low: int
+    high: int
+    newest: bool
+    limit: int
+
+
+def _list(client: IrcClient, asked: TargetsAsked, done: Callable[[Sequence[tuple[str, float]]], None]) -> None:
+    client.hub.private_history.list(client.session, done)
+
+
+def _targets_read(client: IrcClient, asked: TargetsAsked, talks: Sequence[tuple[str, float]]) -> None:
+    known = [(then, name) for name, then in talks]
     for room in client.session.rooms.values():
-        rooms += [(room.latest[-1].time, channel(room.name))] if room.latest else []
+        known += [(room.latest[-1].time, channel(room.name))] if room.latest else []
+    found = [(then, name) for then, name in sorted(known) if asked.low < int(then * 1000) < asked.high]
+    ref = client.new_ref() if "batch" in client.caps else ""
+    mark = b"@batch=" + ref.encode() + b" " if ref else b""
+    lines = [
+        mark + wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
+        for then, name in (found[-asked.limit :] if asked.newest else found[: asked.limit])
+    ]
+    client.emit(*in_batch(client, ref, "", lines, "draft/chathistory-targets"))
 
-    def answer(talks: Sequence[tuple[str, float]]) -> None:
-        known = sorted(rooms + [(then, name) for name, then in talks])
-        found = [(then, name) for then, name in known if low < int(then * 1000) < high]
-        ref = client.new_ref() if "batch" in client.caps else ""
-        mark = b"@batch=" + ref.encode() + b" " if ref else b""
-        lines = [
-            mark + wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
-            for then, name in (found[-limit:] if newest else found[:limit])
-        ]
-        client.emit(*in_batch(client, ref, "", lines, "draft/chathistory-targets"))
 
-    listed = client.hub.private_history.list
-    client.session.queue(Operation("query", start=partial(listed, client.session), answer=answer))
+OPERATIONS = (
+    client_question(ChathistoryAsked, _history_read),
+    OperationKind(TargetsAsked, _targets_read, _list),
+)
 
 
 # --- read markers ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 from hubbub.chat import messages
 from hubbub.chat.commands import classroom, slash
@@ -12,6 +11,7 @@ from hubbub.chat.messages import Which
 from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room
+from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Kind
@@ -123,9 +123,8 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     if kind is not Kind.EPHEMERAL:
         messages.say(hub, session, text, room.state.name, kind, tags=tags)
         return
-    signal = partial(direct.signal, hub, session, room.name, tags, label)
-    if text or not _react(client, room, tags, label, signal):
-        signal(text)
+    if text or not _react(client, room, channel(room.name), tags, label):
+        direct.signal(hub, session, room.name, tags, label, text)
 
 
 def _ran(client: IrcClient, room: Room, text: str) -> bool:
@@ -159,30 +158,38 @@ def in_channel(name: str) -> Callable[[IrcClient, list[str]], None]:
     return run
 
 
-def _react(client: IrcClient, room: Room | Conversation, tags: str, label: str, otherwise: Callable[[], None]) -> bool:
-    """Store a reaction, if the tags of a TAGMSG are one to a message of the room; return whether they are one.
-
-    For a reaction to a message that is not in the log, `otherwise` sends it on like any other TAGMSG.
-    """
+def _react(client: IrcClient, room: messages.Place, target: str, tags: str, label: str) -> bool:
+    """Store a reaction, if the tags of a TAGMSG are one to a message of the room; return whether they are one."""
     added, taken = of_name(tags, REACT), of_name(tags, UNREACT)
     if not reply_to(tags) or bool(added) == bool(taken):  # never both, says the specification
         return False
-    hub, session = client.hub, client.session
+    session = client.session
     if not isinstance(room, Conversation):
-        hub.check(session, Action.REACT, room)
+        client.hub.check(session, Action.REACT, room)
     rest = without(tags, REACT, UNREACT)
-
-    def refuse(refusal: Refused) -> None:
-        if refusal.code == refusals.NO_SUCH_MESSAGE.code:
-            with suppress(Refused):  # the message is not read meanwhile, and a lost TAGMSG is no news
-                otherwise()
-        else:
-            hub.refuse(session, refusal, label, "" if isinstance(room, Conversation) else room.name)
-
+    refused = ClientStep("reaction refused", (room.id, target, tags, label))
     session.label, before = session.label or label, session.label
-    messages.react(hub, session, room, Which(id=reply_to(tags)), added or taken, bool(added), refuse, rest)
+    messages.react(session, room, Which(id=reply_to(tags)), added or taken, bool(added), rest, refused)
     session.label = before
     return True
+
+
+def _reaction_refused(client: IrcClient, id: str, target: str, tags: str, label: str, refusal: Refused) -> None:
+    """Send a reaction to a message that is not in the log on like any other TAGMSG; report every other refusal."""
+    hub, session = client.hub, client.session
+    room = hub.rooms.loaded.by_id.get(id)
+    name = room.name if room else ""
+    if refusal.code != refusals.NO_SUCH_MESSAGE.code:
+        hub.refuse(session, refusal, label, name)
+        return
+    with suppress(Refused):  # the message is not read meanwhile, and a lost TAGMSG is no news
+        if id:
+            direct.signal(hub, session, name, tags, label)
+        else:
+            direct.send_private(hub, session, target, "", Kind.EPHEMERAL, label, tags)
+
+
+STEPS: StepTable = {"reaction refused": _reaction_refused}
 
 
 def _say_to_status(  # noqa: PLR0913 - the parts of one message
@@ -201,12 +208,11 @@ def _say_to_status(  # noqa: PLR0913 - the parts of one message
 def _say_privately(client: IrcClient, target: str, text: str, kind: Kind, tags: str) -> None:
     found = client.hub.nicks.find(target)
     label = "irc" if client.label or "echo-message" in client.caps else ""
-    send = partial(direct.send_private, client.hub, client.session, target, text, kind, label, tags)
     if kind is Kind.EPHEMERAL and not text and reply_to(tags):
         with suppress(Refused):  # it is no conversation of two accounts
             talk = client.hub.private_history.room_with(client.session, target)
-            if _react(client, talk, tags, label, send):
+            if _react(client, talk, target, tags, label):
                 return
-    send()
+    direct.send_private(client.hub, client.session, target, text, kind, label, tags)
     if found and found.away and kind in (Kind.MESSAGE, Kind.ACTION):
         client.reply("301", client.nick, found.nick, found.away)

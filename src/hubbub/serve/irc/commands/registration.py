@@ -10,8 +10,11 @@ import unicodedata
 from functools import partial
 from ipaddress import ip_address
 
+from msgspec import Struct
+
+from hubbub.chat.core import Verified
 from hubbub.chat.session import User, owner
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import OperationKind
 from hubbub.errors import Refused
 from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
@@ -215,21 +218,35 @@ def webirc(client: IrcClient, params: list[str]) -> None:
         client.end("WEBIRC is not accepted from your address")
     else:
         safe = "secure" in options and (client.connection.encrypted or is_loopback(origin(where)))
-        start = partial(client.network.verify_gateway, params[0])
-        client.session.queue(Operation("gateway", address, start, partial(_speak_for, client, address, safe)))
+        client.session.queue(GatewayCheck(params[0], address, safe))
 
 
-def _speak_for(client: IrcClient, address: str, safe: bool, right: bool | None) -> None:
+class GatewayCheck(Struct, frozen=True):
+    """WEBIRC: the password of a gateway must be checked. It speaks for a user at an address, `safe` if encrypted."""
+
+    password: str
+    address: str
+    safe: bool
+
+
+def _verify_gateway(client: IrcClient, asked: GatewayCheck, done: Verified) -> None:
+    client.network.verify_gateway(asked.password, done)
+
+
+def _speak_for(client: IrcClient, asked: GatewayCheck, right: bool | None) -> None:
     if right is None:
         client.end(refusals.LOGINS_BUSY().text)
     elif not right:
         client.end("WEBIRC password incorrect")
-    elif refused := client.connection.set_origin((address, 0), origin(address)):
+    elif refused := client.connection.set_origin((asked.address, 0), origin(asked.address)):
         client.end(refused.text)
     else:
         client.is_behind_gateway = True
         client.session.address = client.connection.origin
-        client.session.secure = safe
+        client.session.secure = asked.safe
+
+
+OPERATIONS = (OperationKind(GatewayCheck, _speak_for, _verify_gateway),)
 
 
 def starttls(client: IrcClient, params: list[str]) -> None:

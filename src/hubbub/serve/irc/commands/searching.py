@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hubbub.chat.asking import LogQuestion, client_question
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import searching
 from hubbub.model.queries import LogPage, Search
+from hubbub.model.viewer import ASKER
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.history import HISTORY, in_batch, parse_time
 from hubbub.text.cleaning import clean
@@ -29,17 +31,23 @@ def search(client: IrcClient, params: list[str]) -> None:
         client.fail("SEARCH", "INVALID_PARAMS", name, "Invalid parameters")
         return
 
-    def answer(page: LogPage | BrokerError) -> None:
-        if isinstance(page, BrokerError):
-            client.emit(
-                wire.line(client.network.name, "FAIL", "SEARCH", "INTERNAL_ERROR", "The search could not be run")
-            )
-            return
-        ref = client.new_ref() if "batch" in client.caps else ""
-        entries = client.hub.private_history.shown(client.session, page).entries
-        client.emit(*in_batch(client, ref, "", [line for one in entries for line in client.form.lines(one, ref)], CAP))
+    client.session.queue(SearchAsked(query))
 
-    client.hub.ask_raw(client.session, query, answer)
+
+class SearchAsked(LogQuestion, frozen=True):
+    """SEARCH of the messages that match a query."""
+
+
+def _found(client: IrcClient, asked: SearchAsked, page: LogPage | BrokerError) -> None:
+    if isinstance(page, BrokerError):
+        client.emit(wire.line(client.network.name, "FAIL", "SEARCH", "INTERNAL_ERROR", "The search could not be run"))
+        return
+    ref = client.new_ref() if "batch" in client.caps else ""
+    entries = client.hub.private_history.shown(client.session, page).entries
+    client.emit(*in_batch(client, ref, "", [line for one in entries for line in client.form.lines(one, ref)], CAP))
+
+
+OPERATIONS = (client_question(SearchAsked, _found),)
 
 
 def _query(client: IrcClient, attributes: dict[str, str]) -> Search:
@@ -54,8 +62,7 @@ def _query(client: IrcClient, attributes: dict[str, str]) -> Search:
     limit = attributes.get("limit", str(HISTORY))
     if not (limit.isascii() and limit.isdigit() and int(limit[:9])):
         raise _Invalid("limit")
-    viewer = client.hub.viewer(client.session)
-    return asked.query(min(int(limit[:9]), HISTORY), _room(client, attributes.get("in", "")), viewer, client.session)
+    return asked.query(min(int(limit[:9]), HISTORY), _room(client, attributes.get("in", "")), ASKER)
 
 
 def _time(attributes: dict[str, str], name: str) -> float | None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from msgspec import Struct
+
+from hubbub.chat.core import Verified
+from hubbub.chat.turns import OperationKind
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.grants import with_admin
 from hubbub.model.room.masks.mask_lists import LISTS
@@ -172,19 +176,33 @@ def stats(client: IrcClient, params: list[str]) -> None:
 
 def oper(client: IrcClient, params: list[str]) -> None:
     """OPER name password: log in as a server operator."""
+    client.session.queue(OperAsked(params[0], params[1]))
 
-    def answer(right: bool | None) -> None:
-        if right is None:
-            client.emit(client.line("263", client.nick, "OPER", refusals.LOGINS_BUSY().text))
-            return
-        code = 381 if right else 464
-        client.emit(client.line(str(code), client.nick, TEXTS[code]))
-        if right and client.user and not client.session.operator:
-            client.user.operator, client.session.permit = True, with_admin(client.session.permit)
-            client.emit(client.mode_line())
-            client.hub.set_modes(client.user, client.user.modes)
 
-    client.hub.check_password(client.session, params[0], params[1], answer)
+class OperAsked(Struct, frozen=True):
+    """OPER: the name and the password of a server operator must be checked."""
+
+    name: str
+    password: str
+
+
+def _check(client: IrcClient, asked: OperAsked, done: Verified) -> None:
+    client.hub.check_login(client.session, asked.name, asked.password, done)
+
+
+def _checked(client: IrcClient, asked: OperAsked, right: bool | None) -> None:
+    if right is None:
+        client.emit(client.line("263", client.nick, "OPER", refusals.LOGINS_BUSY().text))
+        return
+    code = 381 if right else 464
+    client.emit(client.line(str(code), client.nick, TEXTS[code]))
+    if right and client.user and not client.session.operator:
+        client.user.operator, client.session.permit = True, with_admin(client.session.permit)
+        client.emit(client.mode_line())
+        client.hub.set_modes(client.user, client.user.modes)
+
+
+OPERATIONS = (OperationKind(OperAsked, _checked, _check),)
 
 
 def kill(client: IrcClient, params: list[str]) -> None:

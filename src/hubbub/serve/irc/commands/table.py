@@ -10,6 +10,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from hubbub.chat.turns import OperationTable, StepTable, by_name
 from hubbub.errors import Refused
 from hubbub.serve.irc.accounts import login, nickserv, registering
 from hubbub.serve.irc.client import IrcClient
@@ -26,6 +27,7 @@ from hubbub.serve.irc.commands import (
     searching,
     server_info,
 )
+from hubbub.serve.irc.replies import REPLY_STEPS
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.numerics import REFUSALS
@@ -217,3 +219,13 @@ COMMANDS: dict[str, IrcCommand] = {
 # INVITE is older than the command of that name.
 _OF_CLASSES = messages.COMMANDS_IN_CHANNELS - {"invite"}
 COMMANDS |= {name.upper(): IrcCommand(messages.in_channel(name)) for name in sorted(_OF_CLASSES)}
+
+# The functions of an IRC client's steps and operations.
+STEPS: StepTable = {**REPLY_STEPS, **channels.STEPS, **messages.STEPS}
+OPERATIONS: OperationTable = by_name(
+    *channel_lists.OPERATIONS,
+    *history.OPERATIONS,
+    *registration.OPERATIONS,
+    *searching.OPERATIONS,
+    *server_info.OPERATIONS,
+)

@@ -11,7 +11,6 @@ from hubbub.chat.messages import Which
 from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import ConversationList
 from hubbub.chat.session import Session
-from hubbub.errors import Refused
 from hubbub.model.conversation import MARK
 from hubbub.model.events import Acknowledged
 from hubbub.serve.hub_requests import LABEL
@@ -53,10 +52,7 @@ async def delete(api: ApiContext, call: Call, query: wire.DeleteQuery, room: str
 
     def start(session: Session) -> None:
         session.label = LABEL
-        messages.redact(api.hub, session, conversation, Which(id=query.id), partial(refuse, session), query.reason)
-
-    def refuse(session: Session, refused: Refused) -> None:
-        api.hub.refuse(session, refused, LABEL)
+        messages.redact(session, conversation, Which(id=query.id), query.reason)
 
     outcome = await api.requests.act(api.requester(call), start)
     if not isinstance(outcome, Acknowledged):

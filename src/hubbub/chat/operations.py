@@ -1,0 +1,21 @@
+"""All kinds of operations whose functions get the hub: its owner adds them to it."""
+
+from __future__ import annotations
+
+from hubbub.chat import messages, moderation, pages
+from hubbub.chat.commands import mentions, slash
+from hubbub.chat.commands import moderation as moderation_commands
+from hubbub.chat.private import direct
+from hubbub.chat.rooms import missed, replay
+
+OPERATIONS = (
+    *direct.OPERATIONS,
+    *mentions.OPERATIONS,
+    *messages.OPERATIONS,
+    *missed.OPERATIONS,
+    *moderation.OPERATIONS,
+    *moderation_commands.OPERATIONS,
+    *pages.OPERATIONS,
+    *replay.OPERATIONS,
+    *slash.OPERATIONS,
+)
