@@ -1,5 +1,7 @@
-"""A program of its own: a server that has just started, and its first clients. It prints the modules that they load,
-and whether asyncssh is loaded before and after the first ssh client comes.
+"""A server that has just started, and its first clients, as a program of its own.
+
+It prints the wires that are loaded before the clients come, the modules that nc, IRC and web clients load besides their
+wires, and whether asyncssh is loaded before and after the first ssh client comes.
 
 The clients are plain sockets, so they load nothing themselves.
 """
@@ -90,7 +92,11 @@ async def main(folder: str) -> None:
         app.start_storage()
         app.load_secret()
         acceptor.listen()
-        web = await app.open_wires()
+        await app.open_wires()
+        wires = ("hubbub.serve.irc.protocol", "hubbub.serve.web.site")
+        print([wire for wire in wires if wire in sys.modules])
+        await app._load_irc()
+        await app._load_web()
         before = set(sys.modules)
         await talk(port)
         print(sorted(set(sys.modules) - before))
@@ -101,7 +107,8 @@ async def main(folder: str) -> None:
         acceptor.close()
         for connection in list(app.shared.connections):
             connection.abort()
-        await web.stop()
+        assert app.web
+        await app.web.stop()
         await app.log.stop(1.0)
 
 

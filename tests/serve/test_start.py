@@ -1,4 +1,4 @@
-"""The start of the server: it listens as soon as nc can be served, and loads the rest of its code meanwhile."""
+"""The start of the server: it listens as soon as nc can be served, and loads the rest of its code when it is needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hubbub.config import Settings
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.late_wire import WaitingClient
 from hubbub.serve.sockets.connection import Connection
-from hubbub.startup import ssh_wire
+from hubbub.startup import app, ssh_wire
 from hubbub.startup.app import App
 from hubbub.wire.sniff import Wire
 
@@ -56,10 +56,10 @@ def test_server_listens_before_it_loads_what_nc_does_not_need(tmp_path: Path) ->
     assert len(others) <= 214, others
 
 
-def test_first_clients_find_everything_loaded_but_ssh_whose_first_client_waits(tmp_path: Path) -> None:
+def test_first_clients_load_nothing_but_their_wires(tmp_path: Path) -> None:
     script = Path(__file__).parent / "first_clients.py"
     found = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=60, check=False)
-    assert found.stdout == "[]\nFalse\nTrue\n", found.stdout + found.stderr
+    assert found.stdout == "[]\n[]\nFalse\nTrue\n", found.stdout + found.stderr
 
 
 async def peer(to: int | socket.socket, data: bytes, **options: ssl.SSLContext) -> Client:
@@ -117,8 +117,17 @@ async def test_ssh_client_that_comes_before_the_host_key_is_read_is_served(tmp_p
         ssh.close()
 
 
-async def test_chat_goes_on_without_ssh_while_its_code_cannot_be_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("wire", "data", "answer"),
+    [("ssh", b"SSH-2.0-first\r\n", b"SSH-2.0-hubbub\r\n"), ("IRC", IRC, b"PONG"), ("web", GET, b"200 OK")],
+)
+async def test_chat_goes_on_while_the_code_of_a_wire_cannot_be_loaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    wire: str,
+    data: bytes,
+    answer: bytes,
 ) -> None:
     async def broken(*modules: str) -> None:
         raise ImportError("half an installation")
@@ -127,17 +136,18 @@ async def test_chat_goes_on_without_ssh_while_its_code_cannot_be_loaded(
         al = await peer(port, b"Al\n")
         with monkeypatch.context() as patch:
             patch.setattr(ssh_wire, "load", broken)
+            patch.setattr(app, "load", broken)
             for _ in range(2):
-                ssh = await peer(port, b"SSH-2.0-first\r\n")
-                assert await ssh.rest() == b""
-                ssh.close()
-        assert caplog.text.count("ssh clients cannot be served") == 2
+                client = await peer(port, data)
+                assert await client.rest() == b""
+                client.close()
+        assert caplog.text.count(f"{wire} clients cannot be served") == 2
         al.send(b"/time\n")
         await al.skips_to(b" ***\n")
-        ssh = await peer(port, b"SSH-2.0-later\r\n")
-        await ssh.skips_to(b"SSH-2.0-hubbub\r\n")
-        for client in (ssh, al):
-            client.close()
+        client = await peer(port, data)
+        await client.skips_to(answer)
+        for one in (client, al):
+            one.close()
 
 
 async def test_encrypted_clients_wait_too(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
-"""Wires whose code is loaded after the server listens: nc needs a third of it, which is there at once.
+"""Wires whose code is loaded when their first client comes: nc needs a third of the code, which is there at once.
 
 The code is loaded on a thread, so the loop serves its clients meanwhile. Peers of a wire that is not loaded yet are
-accepted, and their input waits. A wire whose code takes much memory is loaded when its first peer comes.
+accepted, and their input waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
@@ -16,7 +17,10 @@ from typing import TypeVar
 from hubbub.serve.accept.dispatcher import Caller
 from hubbub.serve.sockets.connection import TICK, ClientProtocol, Connection
 
+log = logging.getLogger("hubbub")
+
 Result = TypeVar("Result")
+Load = Callable[[], Awaitable[object]]
 
 
 async def on_thread(function: Callable[[], Result]) -> Result:
@@ -32,26 +36,47 @@ async def load(*modules: str) -> None:
 
 
 class LateWire:
-    """The factory of a wire whose code is loaded late: until then, it makes clients that wait."""
+    """The factory of a wire whose code is loaded late: until then, it makes clients that wait.
 
-    def __init__(self) -> None:
+    Args:
+        name: the name of the wire, for people.
+
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._factory: Callable[[Caller], ClientProtocol] | None = None  # None until the wire is loaded
         self._waiting: dict[WaitingClient, None] = {}  # in the order in which they came
-        self._load: Callable[[], object] | None = None  # begins to load the wire; None if nobody has to ask for that
+        self._begin: Callable[[], object] | None = (
+            None  # begins to load the wire; None before that can be done, and after
+        )
 
     def __call__(self, caller: Caller) -> ClientProtocol:
         """Return the client for a new connection."""
         return self._factory(caller) if self._factory else WaitingClient(caller, self)
 
-    def load_when_needed(self, load: Callable[[], object]) -> None:
-        """Call `load` once, when a client waits. It ends in a call of `open` or `refuse`, perhaps later."""
-        self._load = load
+    def load_when_needed(self, tasks: asyncio.TaskGroup, load: Load) -> None:
+        """Await `load` in a task when a client waits: it calls `open`.
+
+        If it fails, the clients that wait are closed, and the next one lets it try again.
+        """
+        self._begin = lambda: tasks.create_task(self._try(tasks, load))
         self._ask()
 
     def _ask(self) -> None:
-        if self._waiting and (load := self._load):
-            self._load = None
-            load()
+        if self._waiting and (begin := self._begin):
+            self._begin = None
+            begin()
+
+    async def _try(self, tasks: asyncio.TaskGroup, load: Load) -> None:
+        try:
+            await load()
+        except Exception:  # whatever a broken installation raises: the chat goes on without the wire
+            log.exception("%s clients cannot be served, because the code for them cannot be loaded", self._name)
+            for client in list(self._waiting):
+                client.shut_down()
+            self._waiting.clear()
+            self.load_when_needed(tasks, load)
 
     def enter(self, client: WaitingClient) -> None:
         """Let a client that has its connection wait, or begin if the wire was loaded before it had one."""
@@ -67,18 +92,11 @@ class LateWire:
 
     def open(self, factory: Callable[[Caller], ClientProtocol]) -> None:
         """Let the waiting clients begin: `factory` makes the clients of the wire."""
-        self._factory = factory
+        self._factory, self._begin = factory, None
         while self._waiting:
             client = next(iter(self._waiting))
             del self._waiting[client]
             client.give_way(factory(client.caller))
-
-    def refuse(self, load: Callable[[], object]) -> None:
-        """Close the waiting clients, because the wire could not be loaded; `load` is called when the next one waits."""
-        for client in list(self._waiting):
-            client.shut_down()
-        self._waiting.clear()
-        self._load = load
 
 
 class WaitingClient:

@@ -127,12 +127,13 @@ class App:
             Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
             Wire.TELNET: lambda caller: TelnetClient(self.hub, settings, caller.since),
         }
-        late = (Wire.IRC, Wire.HTTP, Wire.SSH) if speaks_ssh(settings) else (Wire.IRC, Wire.HTTP)
-        self._late = {wire: LateWire() for wire in late}
+        self._late = {Wire.IRC: LateWire("IRC"), Wire.HTTP: LateWire("web")}
+        if speaks_ssh(settings):
+            self._late[Wire.SSH] = LateWire("ssh")
         self.wires |= self._late
         self.certificate: Certificate | None = None
         self._sender: PushSender | None = None  # of notifications; None until the first one
-        self.web: Web | None = None  # None until it is loaded
+        self.web: Web | None = None  # None until its first client comes
         self.ssh: SshOpening | None = None  # None if there is no ssh wire, and at first
         self.accounts: AccountRegistry  # once they are loaded
         self.stays: StayStore  # the same
@@ -243,26 +244,36 @@ class App:
         )
         return self.front
 
-    async def open_wires(self) -> Web:
-        """Load the wires that are not needed at once, and start the metrics listener if the settings name its address.
+    async def open_wires(self) -> None:
+        """Let the wires that nc does not need be loaded when their first clients come, and read the keys of ssh.
 
-        By now the server listens, so this takes no time from anyone: the imports take longer than all else at the
-        start.
+        Their code takes more time and memory than all else at the start, and many servers never see a client of some of
+        them. If the settings name an address for metrics, the web is loaded now.
         """
-        await load("hubbub.serve.irc.protocol", "hubbub.serve.web.site")
-        from hubbub.serve.irc.protocol import IrcProtocol
-        from hubbub.serve.web.site import Web
-
-        web = self.web = Web(self.hub, self.network, self.shared, self.probe, self.readings)
-        self._late[Wire.IRC].open(lambda caller: IrcProtocol(self.hub, self.network, caller.since))
-        self._late[Wire.HTTP].open(lambda caller: web.client(caller.encrypted))
+        self._late[Wire.IRC].load_when_needed(self._tasks, self._load_irc)
         if self.settings.metrics_listen:
+            web = await self._load_web()
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await web.start_metrics(sockets)
             log.info("Metrics are at http://%s/metrics", show(sockets[0].getsockname()))
+        else:
+            self._late[Wire.HTTP].load_when_needed(self._tasks, self._load_web)
         if Wire.SSH in self._late:
             self.ssh = SshOpening(self.hub, self.shared, self.backend.key_values, self._late[Wire.SSH])
             await self.ssh.begin(self._tasks)
+
+    async def _load_irc(self) -> None:
+        await load("hubbub.serve.irc.protocol")
+        from hubbub.serve.irc.protocol import IrcProtocol
+
+        self._late[Wire.IRC].open(lambda caller: IrcProtocol(self.hub, self.network, caller.since))
+
+    async def _load_web(self) -> Web:
+        await load("hubbub.serve.web.site")
+        from hubbub.serve.web.site import Web
+
+        web = self.web = Web(self.hub, self.network, self.shared, self.probe, self.readings)
+        self._late[Wire.HTTP].open(lambda caller: web.client(caller.encrypted))
         return web
 
 

@@ -41,8 +41,6 @@ def speaks_ssh(settings: Settings) -> bool:
 class SshOpening:
     """Opens the ssh wire: the host keys at the start, the rest when the first client comes.
 
-    asyncssh takes as much memory as the rest of the server, and many servers never see an ssh client.
-
     Args:
         hub: the hub.
         shared: the state that all connections share.
@@ -78,15 +76,7 @@ class SshOpening:
         if self._shared.settings.ssh_keys:
             await self._load()
         else:
-            self._wire.load_when_needed(lambda: tasks.create_task(self._try(tasks)))
-
-    async def _try(self, tasks: asyncio.TaskGroup) -> None:
-        """Load the wire. If that fails, close the clients that wait, and try again when the next one comes."""
-        try:
-            await self._load()
-        except Exception:  # whatever a broken installation raises: the chat goes on without ssh
-            log.exception("ssh clients cannot be served, because the code for them cannot be loaded")
-            self._wire.refuse(lambda: tasks.create_task(self._try(tasks)))
+            self._wire.load_when_needed(tasks, self._load)
 
     async def _load(self) -> None:
         await load("hubbub.serve.ssh.wire")
