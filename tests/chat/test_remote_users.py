@@ -307,18 +307,18 @@ def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
     _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
     house.hub.say(al.session, "x", "lobby")
     house.settle()
-    assert set(house.hub.remote.rooms) == {"tea", "lobby"} and list(zoe.rooms) == ["lobby"]
+    assert set(house.hub.remote.members.rooms) == {"tea", "lobby"} and list(zoe.rooms) == ["lobby"]
     al.types("/join tea")
     house.settle()
     assert set(zoe.rooms) == {"tea", "lobby"}
     al.types("/leave tea")
     house.settle()
-    assert list(zoe.rooms) == ["lobby"] and set(house.hub.remote.rooms) == {"tea", "lobby"}
+    assert list(zoe.rooms) == ["lobby"] and set(house.hub.remote.members.rooms) == {"tea", "lobby"}
     house.hub.remote.update(zoe, replace(ZOE, rooms=()))
-    assert not zoe.rooms and not house.hub.remote.rooms
+    assert not zoe.rooms and not house.hub.remote.members.rooms
     al.leave()
     house.settle()
-    assert not house.hub.remote.rooms
+    assert not house.hub.remote.members.rooms
 
 
 def test_user_that_opens_a_room_elsewhere_is_its_operator_here() -> None:
@@ -432,10 +432,10 @@ def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> 
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev")
     house.answer()
     house.commit(house.broker.store([draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
-    assert "ops" not in house.hub.remote.rooms
+    assert "ops" not in house.hub.remote.members.rooms
     house.settle()
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(900,), room_ids=("ops=2",)))
-    assert zoe in house.hub.remote.members_of("ops") and zoe not in house.hub.rooms.loaded["dev"].members
+    assert zoe in house.hub.remote.members.of_room("ops") and zoe not in house.hub.rooms.loaded["dev"].members
 
 
 def test_reports_that_are_ahead_of_the_renames_of_two_rooms_change_no_members() -> None:
@@ -458,7 +458,7 @@ def test_reports_that_are_ahead_of_the_renames_of_two_rooms_change_no_members() 
         house.settle()
     assert (ops.name, den.name) == ("dev", "ops")
     assert zoe in ops.members and yan not in ops.members and yan in den.members and zoe not in den.members
-    assert (house.hub.remote.places(zoe), house.hub.remote.places(yan)) == ({"ops": 100}, {"den": 103})
+    assert (house.hub.remote.members.places(zoe), house.hub.remote.members.places(yan)) == ({"ops": 100}, {"den": 103})
 
 
 def test_report_of_an_older_node_means_the_loaded_room_of_that_name() -> None:
@@ -467,7 +467,10 @@ def test_report_of_an_older_node_means_the_loaded_room_of_that_name() -> None:
     al.types("/join ops", "/rename dev")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("dev", "tea"), joins=(100,)))
-    assert zoe in house.hub.rooms.loaded["dev"].members and house.hub.remote.places(zoe) == {"ops": 100, "tea": 0}
+    assert zoe in house.hub.rooms.loaded["dev"].members and house.hub.remote.members.places(zoe) == {
+        "ops": 100,
+        "tea": 0,
+    }
 
 
 def test_room_that_is_not_loaded_here_is_known_by_its_present_name() -> None:
@@ -480,15 +483,19 @@ def test_room_that_is_not_loaded_here_is_known_by_its_present_name() -> None:
     al.types("/rename dev", "/leave")
     house.settle()
     remote = house.hub.remote
-    assert "ops" not in house.hub.loaded.by_id and list(remote.members_of("dev")) == [zoe]
+    assert "ops" not in house.hub.loaded.by_id and list(remote.members.of_room("dev")) == [zoe]
     remote.update(zoe, replace(ZOE, rooms=("den",), joins=(100,), room_ids=("ops",)))
-    assert remote.counts() == {"den": 1} and not remote.members_of("dev") and list(remote.members_of("den")) == [zoe]
+    assert (
+        remote.members.counts() == {"den": 1}
+        and not remote.members.of_room("dev")
+        and list(remote.members.of_room("den")) == [zoe]
+    )
     # Another room has the former name by now.
     _, yan = arrive(house, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("dev",), joins=(103,), room_ids=("dev",)))
-    remote.publish_leaves("zoe-1.9", "Zoe", "host", remote.places(zoe))
+    remote.members.publish_leaves("zoe-1.9", "Zoe", "host", remote.members.places(zoe))
     assert [(draft.room, draft.room_id) for draft in house.gather()] == [("den", "ops")]
     remote.remove(zoe)
-    assert list(remote.members_of("dev")) == [yan] and remote.counts() == {"dev": 1}
+    assert list(remote.members.of_room("dev")) == [yan] and remote.members.counts() == {"dev": 1}
 
 
 def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
@@ -525,18 +532,18 @@ def test_highest_number_says_who_is_in_a_room_whoever_says_it() -> None:
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(100,), away="tea"))  # sent before the leave
     assert zoe not in room.members
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(106,)))
-    assert room.members[zoe] == 106 == house.hub.remote.rooms["ops"][zoe]
+    assert room.members[zoe] == 106 == house.hub.remote.members.rooms["ops"][zoe]
     house.commit([entry_of("ops", 106, 0, 1.0, Kind.JOIN, "Zoe", "", "zoe.3", ZOE.host)])
     assert room.members[zoe] == 106
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(109,)))
-    assert room.members[zoe] == 109 == house.hub.remote.rooms["ops"][zoe]
+    assert room.members[zoe] == 109 == house.hub.remote.members.rooms["ops"][zoe]
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops", "tea"), joins=(109, 112)))
-    assert house.hub.remote.places(zoe) == {"ops": 109, "tea": 112}
+    assert house.hub.remote.members.places(zoe) == {"ops": 109, "tea": 112}
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(109,)))
-    assert house.hub.remote.places(zoe) == {"ops": 109} and list(house.hub.remote.rooms) == ["ops"]
+    assert house.hub.remote.members.places(zoe) == {"ops": 109} and list(house.hub.remote.members.rooms) == ["ops"]
     for seq in (115, 118):
         house.commit([entry_of("ops", seq, 0, 1.0, Kind.LEAVE, "Zoe", "", f"zoe.{seq}", ZOE.host)])
-    assert zoe not in room.members and not house.hub.remote.rooms
+    assert zoe not in room.members and not house.hub.remote.members.rooms
 
 
 def test_join_that_the_log_alone_tells_is_not_ended_by_an_older_report() -> None:
@@ -551,7 +558,7 @@ def test_join_that_the_log_alone_tells_is_not_ended_by_an_older_report() -> None
     assert room.members[zoe] == 100
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(100,)))
     house.hub.remote.update(zoe, replace(ZOE, rooms=()))
-    assert zoe not in room.members and "ops" not in house.hub.remote.rooms
+    assert zoe not in room.members and "ops" not in house.hub.remote.members.rooms
 
 
 def test_kick_of_a_former_holder_of_a_nick_is_put_right_by_the_next_report() -> None:
@@ -757,7 +764,7 @@ def test_number_of_the_new_join_is_what_others_are_told() -> None:
 def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish() -> None:
     house = House()
     may = False
-    house.hub.remote.may_speak = lambda: may
+    house.hub.remote.members.may_speak = lambda: may
     *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
     house.hub.nicks.losing.add("bo")
     for seq, peer in enumerate(people, 900):
@@ -770,7 +777,7 @@ def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish
     house.settle()
     assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
     may = True
-    house.hub.remote.rejoin()
+    house.hub.remote.members.rejoin()
     assert [(draft.body, draft.nick) for draft in house.gather()] == [(Joined(), "Al")]
 
 
@@ -787,7 +794,7 @@ def came(house: House, id: str, room: str = "lobby", kind: Kind = Kind.JOIN) -> 
 def ended(house: House, seconds: float = 60.0) -> list[tuple[str, str, str]]:
     """Let time pass, and return the leaves that are published then: nick, room and id."""
     house.now += seconds
-    house.hub.remote.orphans.end(30.0)
+    house.hub.remote.members.orphans.end(30.0)
     drafts = house.gather()
     assert all(draft.body == Left("connection lost", quit=True) for draft in drafts)
     return [(draft.nick, draft.room, draft.id) for draft in drafts]
@@ -865,7 +872,7 @@ def test_leaves_that_are_on_their_way_end_in_a_room_that_is_renamed_meanwhile() 
     (al,) = house.enter("Al")
     al.types("/join tea")
     house.settle()
-    house.hub.remote.publish_leaves("z-1.9", "Zoe", "host", ["lobby", "tea"])
+    house.hub.remote.members.publish_leaves("z-1.9", "Zoe", "host", ["lobby", "tea"])
     leaves = house.gather()
     house.commit(house.broker.store([draft_of("tea", Kind.ROOM_RENAMED, "Al", "coffee", "y-1.1")]))
     house.commit(house.broker.store(leaves))
@@ -886,7 +893,7 @@ def test_member_whom_no_node_has_leaves_only_the_rooms_that_the_log_does_not_end
 def after_an_outage(*lines: tuple[str, Kind, str, str]) -> House:
     """Return the house of a new node: the log has entries of nodes that are gone (id, kind, nick, text)."""
     house = House()
-    house.broker.recalls = house.hub.remote.orphans.has_nodes = True
+    house.broker.recalls = house.hub.remote.members.orphans.has_nodes = True
     house.broker.store([draft_of("lobby", kind, nick, text, id) for id, kind, nick, text in lines])
     return house
 
@@ -931,7 +938,7 @@ def test_leave_that_is_on_its_way_is_not_published_by_another_name_too() -> None
     came(house, "z-1.1")
     house.now += 60
     house.hub.pipeline.add(Posting(Draft("lobby", "Zoe", Left(), "z-1.2", "host", room_id="lobby")))
-    house.hub.remote.orphans.end(30.0)
+    house.hub.remote.members.orphans.end(30.0)
     assert [draft.id for draft in house.gather()] == ["z-1.2"]
 
 
@@ -1024,7 +1031,7 @@ def test_change_of_a_remote_user_is_reported_with_the_old_value() -> None:
 def test_remote_join_of_a_loaded_room_is_reported() -> None:
     house = House()
     told: list[tuple[str, str]] = []
-    house.hub.remote.on_arrival.append(lambda user, room: told.append((user.nick, room.name)))
+    house.hub.remote.members.on_arrival.append(lambda user, room: told.append((user.nick, room.name)))
     house.enter("Al")
     _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
     house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))

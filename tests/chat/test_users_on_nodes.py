@@ -74,7 +74,7 @@ def test_a_second_node_adds_no_member_and_the_last_one_takes_the_member_away() -
     assert node.members() == ["Bo", "Ann"] and one.present and one.id_prefix == "c-1."
     node.hub.remote.remove(two)
     assert node.members() == ["Bo"] and not one.present and node.hub.nicks.find("ann") is None
-    assert node.hub.owners == {} == node.hub.remote.rooms
+    assert node.hub.owners == {} == node.hub.remote.members.rooms
 
 
 def test_a_session_here_is_put_into_the_rooms_of_the_user_and_others_see_no_join() -> None:
@@ -133,7 +133,11 @@ def test_a_user_here_follows_the_rooms_of_another_node() -> None:
     assert [event.room for event in ann.sees() if isinstance(event, RoomExited)] == ["tea"]
     # With its end on that node, the user remains here.
     node.hub.remote.remove(home)
-    assert node.members() == ["Bo", "Ann"] and node.hub.remote.rooms == {} and node.hub.remote.homes(ann.user) == ()
+    assert (
+        node.members() == ["Bo", "Ann"]
+        and node.hub.remote.members.rooms == {}
+        and node.hub.remote.homes(ann.user) == ()
+    )
 
 
 def test_of_the_details_of_a_user_on_several_nodes_the_newest_count() -> None:
@@ -170,7 +174,7 @@ def test_what_the_user_does_here_is_not_undone_by_an_older_description() -> None
     node.house.settle()
     node.hub.remote.update(home, replace(who, active=5.0))
     assert {room.name for room in ann.user.rooms.values()} == {"tea"}
-    assert set(node.hub.remote.rooms) == {"tea"}
+    assert set(node.hub.remote.members.rooms) == {"tea"}
 
 
 def test_a_rename_elsewhere_reaches_the_sessions_here() -> None:
@@ -227,7 +231,7 @@ def test_nodes_that_each_took_the_user_for_being_on_the_other_publish_one_leave(
     # Without a lease, another node does it.
     home = node.hub.remote.add(node.elsewhere("lobby"))
     node.log_in().leave()
-    node.hub.remote.may_speak = lambda: False
+    node.hub.remote.members.may_speak = lambda: False
     node.hub.remote.remove(home)
     node.house.settle()
     assert node.kinds()[-1] == ("Ann", Joined)
@@ -268,7 +272,7 @@ def test_such_a_leave_is_followed_like_any_other_one() -> None:
     node.hub.remote.remove(home)
     node.store("lobby", Left(quit=True), end_of("idann", who.joins))
     node.house.now += 60
-    node.hub.remote.orphans.end(30)
+    node.hub.remote.members.orphans.end(30)
     assert node.house.gather() == []
     # The user has come here.
     node.hub.remote.add(who := node.elsewhere("lobby"))
@@ -449,7 +453,7 @@ def test_an_owner_who_comes_back_on_another_node_leaves_no_orphan() -> None:
     node.hub.remote.remove(node.hub.remote.add(node.elsewhere("lobby")))
     node.hub.remote.add(node.elsewhere(node="c"))
     node.house.now += 60
-    node.hub.remote.orphans.end(30)
+    node.hub.remote.members.orphans.end(30)
     node.house.settle()
     assert node.kinds()[-1] == ("Ann", Joined)
 
@@ -461,7 +465,7 @@ def test_end_of_an_owner_ends_no_member_of_the_room_whom_no_node_has_either() ->
     node.hub.remote.remove(node.hub.remote.add(who := node.elsewhere("lobby")))
     node.store("lobby", Left(quit=True), end_of("idann", who.joins))
     node.house.now += 60
-    node.hub.remote.orphans.end(30)
+    node.hub.remote.members.orphans.end(30)
     assert [draft.nick for draft in node.house.gather()] == ["Zoe"]
 
 

@@ -135,7 +135,7 @@ async def same(nodes: list[Node], names: list[str], room: str = "lobby") -> None
 async def knows(node: Node, room: str, *nicks: str) -> None:
     """Wait until a node was told that people of other nodes are in a room, which need not be awake on it."""
     await until(
-        lambda: {one.nick for one in node.hub.remote.rooms.get(room, ())} >= set(nicks),
+        lambda: {one.nick for one in node.hub.remote.members.rooms.get(room, ())} >= set(nicks),
         lambda: f"{nicks} are not in {room}",
     )
 

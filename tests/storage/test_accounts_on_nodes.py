@@ -95,7 +95,7 @@ async def test_one_person_on_two_nodes(town: Town) -> None:
     await same([one, three], ["Ann", "Bo"])
     first.types("/join tea")
     await same([one], ["Ann"], "tea")
-    await until(lambda: "tea" in two.hub.remote.rooms, lambda: "two has not heard of it")
+    await until(lambda: "tea" in two.hub.remote.members.rooms, lambda: "two has not heard of it")
     second = await town.enter(two, account)
     await until(lambda: len(second.session.rooms) == 2, lambda: second.seen)
     await same(town.nodes, ["Ann", "Bo"])

@@ -71,7 +71,7 @@ async def test_leave_that_a_node_publishes_twice_is_no_sign_of_another_log(start
     one = await start()
     bo = await one.enter("Bo")
     for _ in range(2):
-        one.hub.remote.publish_leaves("n9.5.left", "Zoe", "~nc@x.nc", ["lobby"])
+        one.hub.remote.members.publish_leaves("n9.5.left", "Zoe", "~nc@x.nc", ["lobby"])
         await until(lambda: one.hub.pipeline.idle, lambda: "a leave has no outcome")
     bo.types("still here")
     (entry,) = [
@@ -302,7 +302,7 @@ async def test_everybody_is_listed_on_every_node(start: Start) -> None:
     await same([one, two], ["Ann", "Bo"])
     ann.types("/join tea")
     await same([one], ["Ann"], "tea")
-    await until(lambda: bool(two.hub.remote.rooms.get("tea")), lambda: "not heard of")
+    await until(lambda: bool(two.hub.remote.members.rooms.get("tea")), lambda: "not heard of")
     bo.types("/rooms")
     await bo.sees("tea (1)")
     bo.types("/join tea")
@@ -355,7 +355,8 @@ async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
     ann.types("/join tea")
     bo.types("/join tea")
     await same([two], ["Ann", "Bo"], "tea")
-    await until(lambda: len(three.hub.remote.rooms.get("tea", ())) == 2, lambda: "not heard of")  # it may be who tells
+    # The third node must know of both: it may be the one that tells.
+    await until(lambda: len(three.hub.remote.members.rooms.get("tea", ())) == 2, lambda: "not heard of")
     await one.die()
     await same([two, three], ["Bo", "Cy"])
     await bo.sees("Ann has left tea")

@@ -175,7 +175,7 @@ class World:
             seen = sorted(user.nick for user in node.hub.users.values())
             if seen != names:
                 found.append(f"node {number} knows {seen}, not {names}")
-            places = {id: {one.nick for one in there} for id, there in node.hub.remote.rooms.items() if there}
+            places = {id: {one.nick for one in there} for id, there in node.hub.remote.members.rooms.items() if there}
             for id, room in node.hub.rooms.loaded.by_id.items():
                 places.setdefault(id, set()).update(one.nick for one in room.members)
             if places != inside:

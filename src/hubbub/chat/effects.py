@@ -162,7 +162,7 @@ class Effects:
         entry = batch.entries[index]
         body = entry.body
         if isinstance(body, COMING):
-            self._remote.follow(room, entry)
+            self._remote.members.follow(room, entry)
         if isinstance(body, Kicked):
             self._rooms.kicked(room, entry, body)
         elif isinstance(body, RoomRenamed):

@@ -98,7 +98,7 @@ class Hub(Core):
         self.taking_back = TakingBack(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log, self.mentions)
         self.user_changes.append(self.note_ignored)
-        self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
+        self.remote.members.bring, self.remote.members.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere
         self.holders.end = self._end_of_grant
 

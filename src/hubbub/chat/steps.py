@@ -46,7 +46,7 @@ class Steps:
     def _signal(self, session: Session, room: Room, entry: Entry, label: str) -> Event | None:
         """Send an ephemeral entry to the members of a room, on all nodes."""
         self._delivery.signal(room, entry, session)
-        if self._remote.rooms.get(room.id):
+        if self._remote.members.rooms.get(room.id):
             self._remote.signal(entry)
         return Acknowledged(label, entry) if label else None
 

@@ -113,7 +113,7 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
 def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:
     """Return the members of a room, sorted by nick; for a room that is not loaded here, those on other nodes."""
     room = hub.rooms.loaded.get(name)
-    people = room.members if room else hub.remote.members_of(name)
+    people = room.members if room else hub.remote.members.of_room(name)
     ids = {member.nick: member.id for member in people}
     nicks = sorted(ids, key=str.casefold)
     if part.after is not None:
@@ -155,7 +155,7 @@ def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEG
 
     name = key_of(clean(argument).removeprefix("#"))
     # A room that is not loaded here may have members on other nodes: it is loaded to check its modes.
-    if hub.remote.members_of(name):
+    if hub.remote.members.of_room(name):
         hub.rooms.visit(session, [name], woken)
     else:
         reply()
@@ -178,7 +178,7 @@ def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part
             topics.pop(name, None)  # hidden since the log was read
         else:
             topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.state) else room.topic
-    counts = hub.remote.counts() | {name: room.count for name, room in hub.rooms.loaded.items()}
+    counts = hub.remote.members.counts() | {name: room.count for name, room in hub.rooms.loaded.items()}
     rooms = [RoomSummary(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     if part.after is None:
         rooms.sort(key=lambda room: (-room.members, room.name))

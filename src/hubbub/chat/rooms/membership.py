@@ -190,7 +190,7 @@ class Rooms(ShownRooms):
         except Refused as refusal:
             self._core.refuse(session, refusal, room=name)
             return
-        self._remote.orphans.end_former(user, room)
+        self._remote.members.orphans.end_former(user, room)
         posting = user.joining[room.id] = self._core.publish(session, room.state, Joined(user.real))
         posting.after = after
 

@@ -30,7 +30,7 @@ class OpenRooms:
         # Set by Effects: delivers the entries that were committed while a room was loaded.
         self.advance: Callable[[Room, Sequence[Entry]], None]
         self._delivery = core.delivery
-        self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote)
+        self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote.members)
         self.loaded = self._waking.loaded
         self._visits: dict[Session, set[str]] = {}  # ids of rooms that stay loaded for a session, member or not
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hubbub.chat.core import Core
-from hubbub.chat.nodes.remote_users import RemoteUsers
+from hubbub.chat.nodes.remote_members import RemoteMembers
 from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
@@ -31,7 +31,7 @@ class RoomLoader:
         core: the log, the loaded rooms and the limits.
         take_in: appends the entries that were committed during the load to the room.
         settle: unloads a room if it is not needed.
-        abroad: the remote users, with the members of rooms on other nodes.
+        abroad: the members of rooms on other nodes.
 
     """
 
@@ -40,7 +40,7 @@ class RoomLoader:
         core: Core,
         take_in: Callable[[Room, Sequence[Entry]], None],
         settle: Callable[[Room], None],
-        abroad: RemoteUsers,
+        abroad: RemoteMembers,
     ) -> None:
         self.loaded = core.loaded
         self._log = core.log

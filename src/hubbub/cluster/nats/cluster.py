@@ -66,7 +66,7 @@ class NatsCluster:
         self._lease.lost = hub.naming.lose_name
         self._lease.speaking = lambda: {key_of(posting.draft.nick) for posting in hub.pipeline}
         self._lease.returned = self._returned
-        hub.remote.may_speak = lambda: self._lease.valid
+        hub.remote.members.may_speak = lambda: self._lease.valid
         self.presence = Presence(self._link, self._lease, hub, self._tasks)
         await self.presence.begin()
 
@@ -83,7 +83,7 @@ class NatsCluster:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
                 await self._stream.following.catch_up()
-        hub.remote.rejoin()
+        hub.remote.members.rejoin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
                 while hub.pipeline.queued:  # noqa: ASYNC110 - their new joins

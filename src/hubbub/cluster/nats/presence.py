@@ -101,7 +101,7 @@ class Presence:
         self._loop = asyncio.get_running_loop()
         hub.user_changes.append(self._touch)
         lease.buried = self._bury
-        hub.remote.orphans.has_nodes = True
+        hub.remote.members.orphans.has_nodes = True
         hub.remote.signal = self._signal
         hub.remote.deliver = self._deliver
         hub.remote.send = self._send_to
@@ -126,8 +126,8 @@ class Presence:
         while True:
             await asyncio.sleep(BEAT)
             if self._lease.valid:
-                self._hub.remote.rejoin()
-                self._hub.remote.orphans.end(self._patience)
+                self._hub.remote.members.rejoin()
+                self._hub.remote.members.orphans.end(self._patience)
             if self._link.up:
                 await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told)))
                 now = self._loop.time()
@@ -274,11 +274,11 @@ class Presence:
         user = self._hub.remote.user_at(home)
         if not user.is_remote or len(self._hub.remote.homes(user)) > 1 or self._hub.staying.keeps(user):
             return
-        places = self._hub.remote.places(user)
+        places = self._hub.remote.members.places(user)
         first = min(places.values(), default=0)
         # A user of an older version has no known prefix: the lease makes the id unique, as it ends once.
         id = leave_for(user.id_prefix, first) if user.id_prefix and first else make_id(f"{lease}.", number)
-        self._hub.remote.publish_leaves(id, user.nick, user.host, places)
+        self._hub.remote.members.publish_leaves(id, user.nick, user.host, places)
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------
 

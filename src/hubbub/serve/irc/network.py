@@ -99,7 +99,7 @@ class IrcNetwork(Generic[Client]):
         hub.account_changes.append(self._account_changed)
         hub.mode_changes.append(self._modes_changed)
         hub.remote.described.append(self._described)
-        hub.remote.on_arrival.append(self.tell_away)
+        hub.remote.members.on_arrival.append(self.tell_away)
 
     @property
     def users(self) -> Collection[User]:

@@ -91,7 +91,7 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
             rules = room.state
             shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
             client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic.at)))
-    if hub.remote.counts():  # of rooms with remote users only
+    if hub.remote.members.counts():  # of rooms with remote users only
         client.session.queue(ListAsked(AllRooms(ROOMS, viewer=ASKER), words))
     client.numeric(323)
 
@@ -118,7 +118,7 @@ def _elsewhere(client: IrcClient, asked: ListAsked, found: RoomList | BrokerErro
     """Add the channels with users on other nodes alone to a list."""
     if isinstance(found, BrokerError):
         return
-    row, counts = _row(client, asked.words), client.hub.remote.counts()
+    row, counts = _row(client, asked.words), client.hub.remote.members.counts()
     client.emit(*(row(ListedChannel(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name)))
 
 

@@ -131,7 +131,7 @@ def names_lines(client: IrcClient, room: Room) -> list[bytes]:
     """
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
     inside = room.id in client.session.rooms
-    key = (room.end.seq, len(room.members), len(client.hub.remote.rooms.get(room.id, ())), multi, hosts)
+    key = (room.end.seq, len(room.members), len(client.hub.remote.members.rooms.get(room.id, ())), multi, hosts)
     cached = client.network.names.get(room.name) if inside else None  # the log does not show who is invisible
     if cached is None or cached[0] != key:
         words = []

@@ -77,7 +77,7 @@ def lusers(client: IrcClient, _: list[str]) -> None:
     awake = client.hub.rooms.loaded
     viewer = client.hub.viewer(client.session)
     rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.state) for room in awake.values())
-    rooms += len(client.hub.remote.counts())
+    rooms += len(client.hub.remote.members.counts())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
     client.reply("251", nick, seen)

@@ -58,7 +58,7 @@ def run(client: IrcClient, message: wire.Message) -> None:
     try:
         if (client.batch is not None or message.verb == "BATCH") and history.takes(client, message):
             return
-        if client.hub.remote.rooms and (asleep := _asleep(client, message)):
+        if client.hub.remote.members.rooms and (asleep := _asleep(client, message)):
             hub, session = client.hub, client.session
             client.continuation.append(partial(hub.rooms.visit, session, asleep, lambda: None))
             client.continuation.append(partial(_run_later, client, message))
@@ -85,7 +85,7 @@ def _asleep(client: IrcClient, message: wire.Message) -> list[str]:
         return []
     words = (word.lstrip("@+") for param in message.params[:2] for word in param.split(","))
     names = dict.fromkeys(key_of(word[1:]) for word in words if word.startswith("#"))
-    return [name for name in names if hub.remote.members_of(name)][:VISITED]
+    return [name for name in names if hub.remote.members.of_room(name)][:VISITED]
 
 
 def _run(client: IrcClient, message: wire.Message) -> None:
