@@ -216,7 +216,7 @@ def test_new_version_comes_at_once_under_the_worker_of_the_old_one_and_is_kept_w
     say(page, "and another one")
     expect(said(page).last).to_contain_text("and another one")
     wait_until_kept(page, "and another one")
-    # The page has not asked for this one.
+    # The reader has not opened what this one is for; the page fetches it all the same (lazy.js).
     page.wait_for_function(
         """async () => {
             const answer = await caches.match(new URL("page/polls.js", location.href));

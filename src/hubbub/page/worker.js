@@ -35,15 +35,10 @@ async function answerTo(event) {
   }
 }
 
-let renewing = null; // a promise, while all files are fetched again
-
 // A browser without space, or one that keeps nothing, still shows the page.
 async function renew(url, answer) {
   try {
-    const cache = await caches.open(KEPT), name = url.split("?")[0], before = await cache.match(name, { ignoreVary: true });
-    await cache.put(name, answer);
-    // A new version: those of its files that the page has not asked for yet must fit this one.
-    if (before?.headers.get("etag") !== answer.headers.get("etag")) await (renewing ??= keepAll().finally(() => { renewing = null; }));
+    await (await caches.open(KEPT)).put(url.split("?")[0], answer);
   } catch { /* an old file, or none, is kept */ }
 }
 
