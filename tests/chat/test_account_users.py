@@ -11,8 +11,8 @@ from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat import moderation
 from hubbub.chat.nodes.person import screen
 from hubbub.chat.session import User, wrote
-from hubbub.chat.users.account_users import GRACE_SECONDS
 from hubbub.chat.users.accounts import Checked
+from hubbub.chat.users.lingering import GRACE_SECONDS
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account, SshKey, is_account
@@ -348,7 +348,7 @@ def test_a_user_who_stays_is_a_member_without_a_session() -> None:
     town.settle()
     assert town.later == [] and user.present and bo.sees() == [] and ann.sees()[-1] == Goodbye()
     town.hub.closing = True
-    assert not town.hub.account_users.lingers(user, asked=False)
+    assert not town.hub.lingering.lingers(user, asked=False)
 
 
 def test_a_closed_account_is_out_with_or_without_a_session() -> None:

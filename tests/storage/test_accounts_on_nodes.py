@@ -9,7 +9,7 @@ from nodes import Node, Peer, Start, same, until
 
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.stores.positions import StoredPositions
-from hubbub.chat.users import account_users
+from hubbub.chat.users import lingering
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.cluster.nats import presence
 from hubbub.config import Settings
@@ -75,7 +75,7 @@ class Owner(Peer):
 
 @pytest.fixture
 async def town(start: Start, monkeypatch: pytest.MonkeyPatch) -> Town:
-    monkeypatch.setattr(account_users, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(lingering, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(presence, "ORPHANED", 1.0)
     town = Town()
     for _ in range(3):

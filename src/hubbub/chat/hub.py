@@ -34,6 +34,7 @@ from hubbub.chat.session import Room, Session, User
 from hubbub.chat.steps import Steps, is_hidden
 from hubbub.chat.users.account_users import AccountUsers
 from hubbub.chat.users.accounts import Accounts
+from hubbub.chat.users.lingering import Lingering
 from hubbub.chat.users.naming import Naming
 from hubbub.chat.users.reading import Reading
 from hubbub.chat.users.staying import Staying
@@ -86,8 +87,9 @@ class Hub(Core):
         self.steps = Steps(self.delivery, self.remote, self.send_to)
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
-        self.account_users = AccountUsers(self, self.rooms, self.naming, self.remote, self)
-        self.staying = Staying(self, self.rooms, self.remote, self.account_users, self)
+        self.lingering = Lingering(self, self.rooms, self.remote, self.leave)
+        self.account_users = AccountUsers(self, self.rooms, self.naming, self.remote, self, self.lingering)
+        self.staying = Staying(self, self.rooms, self.remote, self.account_users, self, self.lingering)
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
         self.questions = Questions(self, f"{boot}q.")
@@ -156,7 +158,7 @@ class Hub(Core):
         self.delivery.settle(session)
         session.closed = True
         user = session.user
-        if user and len(user.sessions) == 1 and not self.account_users.lingers(user, asked):
+        if user and len(user.sessions) == 1 and not self.lingering.lingers(user, asked):
             self.leave(session, user, reason, asked)
         else:
             self._go(session, user, reason)
@@ -180,7 +182,7 @@ class Hub(Core):
         if user:
             self.on_user_changed(user)
             if not user.sessions:
-                self.account_users.wait(session, user, reason)
+                self.lingering.wait(session, user, reason)
 
     def leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
         """Take a user out of all rooms with their last session, and free their nick."""

@@ -4,14 +4,12 @@ In a cluster these may be sessions on several nodes. No node holds a lease of th
 which the store accepts one, keeps the guests of all nodes away from it.
 
 A session logs in before it has a user, or while its user is a guest. Then the guest becomes the account's user, or the
-session moves to the account's user if that one is here already. When the last session is lost, the user stays for
-GRACE_SECONDS, so that a reload of the page or a short loss of the network is no leave and no join for the others.
+session moves to the account's user if that one is here already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
@@ -22,6 +20,7 @@ from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.turns import Operation, OperationKind, by_name
 from hubbub.chat.users.accounts import Checked, LoginPeer
+from hubbub.chat.users.lingering import Lingering
 from hubbub.chat.users.naming import Naming
 from hubbub.errors import Refused
 from hubbub.model import ids
@@ -34,7 +33,6 @@ from hubbub.text.addresses import is_loopback
 from hubbub.text.names import key_of
 
 PASSWORD = "password"  # the kind of the operation that changes it
-GRACE_SECONDS = 30.0  # for which a user remains in the rooms without a session
 
 Outcome = Callable[[Refused | None], None]
 Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
@@ -70,7 +68,7 @@ class LoginDue(Struct, frozen=True):
 
 
 class AccountUsers:
-    """Let sessions log in, and keep the users of accounts while they are away.
+    """Let sessions log in, and follow the changes of accounts.
 
     Args:
         core: the users, the pipeline and the accounts.
@@ -78,6 +76,7 @@ class AccountUsers:
         naming: gives users their nicks.
         remote: the users of other nodes.
         chat: ends sessions and users.
+        lingering: the users who are here without a session.
 
     """
 
@@ -88,12 +87,14 @@ class AccountUsers:
         naming: Naming,
         remote: RemoteUsers,
         chat: Chat,
+        lingering: Lingering,
     ) -> None:
         self._core = core
         self._rooms = rooms
         self._naming = naming
         self._remote = remote
         self._chat = chat
+        self._lingering = lingering
         # Reads what the owner of an account who stays, and has no session on any node, was given last; see Staying.
         self.recall: Callable[[str, Recalled], None] = lambda id, done: done(0.0, {})
         self._registering: set[str] = set()  # the folded names that sessions here are registering
@@ -420,49 +421,11 @@ class AccountUsers:
     def _greet(self, session: Session, user: User) -> None:
         self._core.reply(session, LoggedIn(user.nick))
 
-    # --- while no session is connected ------------------------------------------------------------------------------
-
-    def lingers(self, user: User, asked: bool) -> bool:
-        """Return whether a user stays when their last session ends; `asked` says that they wanted to leave."""
-        if self._core.closing or not user.account:
-            return False
-        return user.account.stays or not asked or bool(self._remote.homes(user))
-
-    def wait(self, session: Session, user: User, reason: str) -> None:
-        """Keep a user who has lost their last session here; they leave if no session comes back in time.
-
-        If they have sessions on other nodes, the others see nothing of it.
-        """
-        if self._remote.homes(user):
-            self._hand_over(user, reason)
-        elif user.account and not user.account.stays:
-            self._core.later(GRACE_SECONDS, partial(self._end, session, user, user.screens, reason))
-
-    def _end(self, session: Session, user: User, screens: int, reason: str) -> None:
-        if not user.present or user.screens != screens or user.sessions or user.is_remote or self._core.closing:
-            return
-        if self._remote.homes(user):
-            self._hand_over(user, reason)
-        else:
-            self._chat.leave(session, user, reason, False)
-
-    def end_stay(self, user: User, reason: str) -> None:
-        """Let a user leave who has no session here, or leave them to the other nodes; do nothing for another one."""
-        if user.last_session:
-            self._end(user.last_session, user, user.screens, reason)
-
     def forget(self, user: User) -> None:
         """Forget a user who has left."""
         self._core.disown(user)
         for id in [id for id, (coming, _) in self._coming.items() if coming is user]:
             self._came(user, id)
-
-    def _hand_over(self, user: User, reason: str) -> None:
-        """Leave a user to the other nodes, which have sessions of them."""
-        rooms = list(user.rooms.values())
-        self._remote.hand_over(user, reason)
-        for room in rooms:
-            self._rooms.close_if_empty(room)
 
     # --- changes of accounts ----------------------------------------------------------------------------------------
 
@@ -482,7 +445,7 @@ class AccountUsers:
             self._core.on_user_changed(user)
             self._core.tell_modes(user)
             if before and before.stays and not account.stays:
-                self.end_stay(user, "")
+                self._lingering.end_stay(user, "")
             if before and account.valid_from > before.valid_from:
                 self._end_older(user)
 

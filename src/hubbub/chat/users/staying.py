@@ -17,6 +17,7 @@ from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, User
 from hubbub.chat.users.account_users import AccountUsers, Chat, Recalled
+from hubbub.chat.users.lingering import Lingering
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.accounts.account import Account, id_of
 from hubbub.model.events import Event
@@ -97,15 +98,25 @@ class Staying:
         remote: the users of other nodes.
         users: the users who own an account.
         chat: connects and ends sessions.
+        lingering: the users who are here without a session.
 
     """
 
-    def __init__(self, core: Core, rooms: Rooms, remote: RemoteUsers, users: AccountUsers, chat: Chat) -> None:
+    def __init__(
+        self,
+        core: Core,
+        rooms: Rooms,
+        remote: RemoteUsers,
+        users: AccountUsers,
+        chat: Chat,
+        lingering: Lingering,
+    ) -> None:
         self._core = core
         self._rooms = rooms
         self._remote = remote
         self._users = users
         self._chat = chat
+        self._lingering = lingering
         self.store: Stays | None = None  # None if nothing is stored
         self.seconds = 0.0  # for which a user stays without a session; 0 for ever
         self._stored: set[str] = set()  # the ids of accounts that have an item in the store
@@ -174,7 +185,7 @@ class Staying:
         before = self._core.clock() - self.seconds
         for user in list(self._core.owners.values()) if self.seconds else ():
             if user.left_at <= before and self._is_alone(user):
-                self._users.end_stay(user, TOO_LONG)
+                self._lingering.end_stay(user, TOO_LONG)
 
     # --- after the end of another node ------------------------------------------------------------------------------
 
@@ -295,5 +306,5 @@ class Staying:
         if user.rooms:
             self._core.on_user_changed(user)
         else:
-            self._users.end_stay(user, "")
+            self._lingering.end_stay(user, "")
         done()
