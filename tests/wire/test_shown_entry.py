@@ -6,8 +6,8 @@ from typing import Any
 from hubbub.model.entries import Body, Entry, Joined, Pinned, PollClosed, Polled, Quote, Said
 from hubbub.model.messages import reactions
 from hubbub.wire.web.frames import JsonEncoder
-from hubbub.wire.web.http import EventStreamEncoder
 from hubbub.wire.web.shown_entry import Posted, shown
+from hubbub.wire.web.streams import EventStreamEncoder
 
 
 def entry(body: Body, tags: str = "", quote: Quote | None = None) -> Entry:

@@ -40,7 +40,7 @@ from hubbub.text import names, refusals
 from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.list_pages import ListPart
 from hubbub.wire.line import encoder
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import streams
 from hubbub.wire.web.shown_entry import shown
 from hubbub.wire.web.statuses import status_of
 
@@ -49,7 +49,7 @@ MOMENT = 0.5  # seconds for which a stopping server waits for the outcome of a c
 PAUSE = 0.05  # seconds between two of these reads: an export must not slow the chat down
 _LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 # Encoders are compared by identity, so all commands that follow a room share one.
-_FOLLOWED = wire.StreamEncoder(wire.TextEncoder(), wire.whole)
+_FOLLOWED = streams.StreamEncoder(streams.TextEncoder(), streams.whole)
 
 
 class Status(IntEnum):

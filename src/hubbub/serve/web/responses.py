@@ -13,7 +13,7 @@ from hubbub.errors import Refused
 from hubbub.model.events import Refusal
 from hubbub.serve.web.http import Call
 from hubbub.text import refusals
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 from hubbub.wire.web.negotiation import preferred
 from hubbub.wire.web.statuses import status_of
 

@@ -20,7 +20,8 @@ from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import EVENTS, JSON, TEXT, answer, message_in, plain
 from hubbub.text import refusals
 from hubbub.wire.line import encoder
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
+from hubbub.wire.web import streams
 from hubbub.wire.web.negotiation import decode
 from hubbub.wire.web.shown_entry import LogEntry, shown
 
@@ -41,14 +42,14 @@ class ApiContext:
         self.rates = RequestRates(shared.settings, shared.clock)
         # By media type, and whether the client supports chunked encoding. Encoders are compared by identity, so each is
         # made only once.
-        forms: dict[str, wire.TextEncoder | wire.EventStreamEncoder] = {
-            TEXT: wire.TextEncoder(),
-            EVENTS: wire.EventStreamEncoder(lambda: hub.log.log_id),
+        forms: dict[str, streams.TextEncoder | streams.EventStreamEncoder] = {
+            TEXT: streams.TextEncoder(),
+            EVENTS: streams.EventStreamEncoder(lambda: hub.log.log_id),
         }
         self.encoders = {
-            (kind, cut is wire.chunk): wire.StreamEncoder(form, cut)
+            (kind, cut is streams.chunk): streams.StreamEncoder(form, cut)
             for kind, form in forms.items()
-            for cut in (wire.chunk, wire.whole)
+            for cut in (streams.chunk, streams.whole)
         }
         self.requests = HubRequests(hub, shared.loop, self.encoders[TEXT, False])
         self._shared = shared

@@ -18,7 +18,7 @@ from hubbub.serve.web.api.context import ApiContext, owner
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import answer, link_to_next, plain, problem
 from hubbub.text.list_pages import ListPart
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 
 
 async def list_conversations(api: ApiContext, call: Call, query: wire.ConversationsQuery, _: str) -> web.Response:

@@ -17,7 +17,7 @@ from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import problem
 from hubbub.text import refusals
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 from hubbub.wire.web.shown_entry import Posted, shown
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from hubbub.serve.web.api.routes import PREFIX, ROUTES, Route
 from hubbub.wire.transcript import FORMS
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 
 REF = "#/components/schemas/{name}"
 ROOM = {

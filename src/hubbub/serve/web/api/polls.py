@@ -12,8 +12,8 @@ from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import answer, plain
 from hubbub.text import refusals
-from hubbub.wire.web import http as wire
-from hubbub.wire.web.http import PollInfo
+from hubbub.wire.web import api as wire
+from hubbub.wire.web.api import PollInfo
 
 
 async def list_polls(api: ApiContext, call: Call, query: wire.PollQuery, room: str) -> web.Response:

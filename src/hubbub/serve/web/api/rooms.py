@@ -12,7 +12,7 @@ from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import answer, link_to_next, plain
 from hubbub.text.list_pages import ListPart
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 
 
 async def list_rooms(api: ApiContext, call: Call, query: wire.RoomsQuery, _: str) -> web.Response:

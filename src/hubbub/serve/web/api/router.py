@@ -20,7 +20,7 @@ from hubbub.serve.web.api.routes import ROUTES, Route
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import problem
 from hubbub.text import names, refusals
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 
 
 class ApiRouter:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from hubbub.serve.web.api import conversations, messages, polls, rooms, streams, transcripts
 from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.http import Call
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 from hubbub.wire.web.shown_entry import LogEntry, Posted
 
 PREFIX = "/api/v1"

@@ -13,7 +13,8 @@ from hubbub.serve.sockets.connection import Connection
 from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import EVENTS, JSON, TEXT
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
+from hubbub.wire.web import streams
 from hubbub.wire.web.negotiation import preferred
 
 ALIVE = 20.0  # seconds between two keep-alive messages
@@ -34,7 +35,7 @@ class EventStreamClient:
     wire_name = "stream"
     is_idle = True  # never asked: it has no items
 
-    def __init__(self, hub: Hub, encoder: wire.StreamEncoder, room: str, after: int | None, other: bool) -> None:
+    def __init__(self, hub: Hub, encoder: streams.StreamEncoder, room: str, after: int | None, other: bool) -> None:
         self._hub = hub
         self._form = encoder
         self._room = room
@@ -144,7 +145,7 @@ async def follow(api: ApiContext, call: Call, query: wire.StreamQuery, room: str
     if mark := _mark(call, query):
         after = wire.place(mark, api.hub.log.log_id)
         other = after is None
-    if encoder.cut is wire.chunk:
+    if encoder.cut is streams.chunk:
         headers["Transfer-Encoding"] = "chunked"
     stream = EventStreamClient(api.hub, encoder, room, after, other)
     if call.bearer:

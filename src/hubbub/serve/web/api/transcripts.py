@@ -14,7 +14,7 @@ from hubbub.model.viewer import Viewer
 from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.http import Call
 from hubbub.wire.transcript import FORMS, Transcript
-from hubbub.wire.web import http as wire
+from hubbub.wire.web import api as wire
 
 PIECE = 1000  # messages of a transcript that are read at a time
 
