@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from doubles import House, Look, Peer
 from hubbub.chat import moderation
@@ -605,10 +605,12 @@ def test_announcement_of_a_local_user_is_complete() -> None:
         active=user.active,
         rooms=("lobby", "tea"),
         joins=(3, 6),
+        id=user.id,
+        id_prefix=user.id_prefix,
         version=1,
         room_ids=("lobby", "tea"),
     )
-    assert person(user).version == 1
+    assert user.id and user.id_prefix and person(user).version == 1
     user.away = "tea"
     assert person(user).version == 2
     assert touched

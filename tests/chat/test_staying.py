@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from test_account_users import Town
 
 from doubles import NOON, FakePositions, FakeStays, House, Peer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from doubles import FakeAccounts, House, Peer
 from hubbub.chat.nodes.person import Person, Screen, person

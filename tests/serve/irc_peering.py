@@ -208,7 +208,7 @@ class House:
         self.hub.index = broker
         broker.start(self.hub.pipeline.committed, self.hub.pipeline.failed)
         self.shared = Shared(
-            loop, self.settings, loop.time, TimerWheel(loop, loop.time), lambda address: f"{address}-cloak"
+            loop, self.settings, loop.time, TimerWheel(loop, loop.time), cloak=lambda address: f"{address}-cloak"
         )
         self.network: IrcNetwork[IrcClient] = IrcNetwork(self.hub, self.settings)
         self.network.verify_gateway = lambda password, done: loop.call_later(0.1, done, password == GATEWAY)

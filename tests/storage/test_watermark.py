@@ -48,6 +48,13 @@ def test_log_that_goes_on_keeps_its_identity_and_is_whole(tmp_path: Path) -> Non
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
 
+def test_start_that_changes_nothing_leaves_the_mark_and_syncs_it_later(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    before = (tmp_path / NAME).stat().st_ino
+    with closing(Store(tmp_path, write=True)) as store:
+        assert (tmp_path / NAME).stat().st_ino == before and store.is_ahead_of_mark
+
+
 def test_mark_is_as_new_as_the_log_when_the_process_is_killed(tmp_path: Path) -> None:
     store = Store(tmp_path, write=True)
     store.append(said("one", "two"), clock())

@@ -7,14 +7,17 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from hubbub.accounts import house
 from hubbub.accounts.logins import Policy
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.workers import Workers
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.storage.key_value import KeyValueStore
+
+if TYPE_CHECKING:
+    from hubbub.accounts.house import HouseProgram
 
 log = logging.getLogger("hubbub")
 
@@ -74,12 +77,14 @@ def _split(command: str) -> list[str]:
         raise SettingsError("The setting auth_command has a quote that is not closed.") from None
 
 
-def _house(settings: Settings, loop: asyncio.AbstractEventLoop) -> house.HouseProgram | None:
+def _house(settings: Settings, loop: asyncio.AbstractEventLoop) -> HouseProgram | None:
     """Return the program of the house; None if there is none."""
     if settings.auth_command and settings.auth_socket:
         raise SettingsError("Use either the setting auth_command or auth_socket, not both.")
     command = _split(settings.auth_command) if settings.auth_command else []
     if not command and not settings.auth_socket:
         return None
+    from hubbub.accounts import house  # most servers have none
+
     workers = Workers(house.THREADS, house.WAITING, loop.call_soon_threadsafe, "hubbub-house")
     return house.HouseProgram(workers, command, settings.auth_socket)

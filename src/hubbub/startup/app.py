@@ -112,7 +112,7 @@ class App:
         self.cloaks = Cloaks()
         logins = Logins(loop, settings, self.hub)
         self.hub.check_login, self.hub.cloak = logins.login, self.cloaks.cloak
-        self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self.cloaks.cloak)
+        self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), cloak=self.cloaks.cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
         self.hub.pushes.encrypted_only = not settings.push_allow

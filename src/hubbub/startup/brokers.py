@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from hubbub.chat.core import Index
 from hubbub.cluster.port import Cluster
@@ -27,8 +28,7 @@ DAY = 24 * 60 * 60
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(Struct, frozen=True, eq=False):
     """The storage of a server and its place among other nodes.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from itertools import repeat
+
+from msgspec import Struct
 
 from hubbub.chat.session import Session, User
 from hubbub.model.room.room_ids import RoomRef
@@ -12,8 +13,7 @@ from hubbub.model.room.room_ids import RoomRef
 MOST_SCREENS = 64  # sessions of a user that other nodes learn of
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(Struct, frozen=True):
     """A session of the owner of an account: its id, its wire, the peer's address, and the name of its node."""
 
     id: str
@@ -38,8 +38,7 @@ def screen(session: Session, node: str) -> Screen:
     return Screen(session.id_prefix, getattr(session.client, "wire_name", ""), session.address, node)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """A user of a node, as the other nodes know them; the fields are those of User."""
 
     nick: str
@@ -52,8 +51,8 @@ class Person:
     since: float = 0.0
     active: float = 0.0
     rooms: tuple[str, ...] = ()
-    id: str = field(default="", compare=False)
-    id_prefix: str = field(default="", compare=False)  # "" for a user of an older version
+    id: str = ""
+    id_prefix: str = ""  # "" for a user of an older version
     joins: tuple[int, ...] = ()  # the numbers of the joins of `rooms`; missing for a user of an older version
     version: int = 0  # of real, away, modes and operator; 0 from a node of an older version of the program
     screens: tuple[Screen, ...] = ()  # the sessions of the owner of an account

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from hubbub.chat.session import Room, User
 
@@ -34,8 +35,7 @@ class MetadataValues:
         return self.rooms.setdefault(id, {})
 
 
-@dataclass(slots=True)
-class MetadataSubscriptions:
+class MetadataSubscriptions(Struct):
     """A client's state: the keys that it subscribes to, in order, and its values set before registration."""
 
     subscribed: dict[str, None] = field(default_factory=dict)

@@ -18,8 +18,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
+
+from msgspec import field
 
 from hubbub.errors import Refused
 from hubbub.serve.sockets import peer_socket
@@ -80,8 +81,7 @@ class ClientProtocol(InputTaker, Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Shared(SharedParts):
+class Shared(SharedParts, eq=False):
     """The state that all connections of a server share."""
 
     cloak: Callable[[str], str] = lambda address: "hidden"  # the public form of an address

@@ -7,9 +7,10 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
+
+from msgspec import Struct, field
 
 from hubbub.config import Settings
 from hubbub.model.rates.budget import Budget
@@ -30,8 +31,7 @@ class ConnectionState(Enum):
     CLOSED = auto()
 
 
-@dataclass(slots=True)
-class SharedParts:
+class SharedParts(Struct, eq=False):
     """The parts of a server that the sockets of all peers use."""
 
     loop: asyncio.AbstractEventLoop
@@ -39,8 +39,8 @@ class SharedParts:
     clock: Callable[[], float]  # monotonic seconds
     deadlines: TimerWheel
     # Per address; this default has no limits.
-    budget: Budget = field(default_factory=lambda: Budget(lambda: 0.0), kw_only=True)
-    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)), kw_only=True)
+    budget: Budget = field(default_factory=lambda: Budget(lambda: 0.0))
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
 
 class PeerSocket(SocketWriter):

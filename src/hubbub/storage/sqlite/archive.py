@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,7 +16,7 @@ from hubbub.storage.imported_rooms import ImportedRooms
 from hubbub.storage.sqlite import schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
-from hubbub.storage.sqlite.schema import INSERT
+from hubbub.storage.sqlite.schema import INSERT, listed
 from hubbub.storage.sqlite.store import ROOMS_KEPT, Store
 from hubbub.storage.sqlite.upkeep import salvage
 
@@ -192,7 +191,7 @@ class Archive(Store):
 
     def _holders(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
         """Return, by id, the rooms that have an entry with the id of one of these entries."""
-        ids = json.dumps([entry.id for entry in entries])
+        ids = listed(entry.id for entry in entries)
         # The ids lead: SQLite looks each of them up in the index of the entries' ids.
         sql = "SELECT entry.id, entry.room FROM json_each(?) AS asked CROSS JOIN entry ON entry.id = asked.value"
         found: dict[str, set[int]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from hubbub.model.entries import Entry
 from hubbub.model.queries import Query
 from hubbub.model.viewer import Viewer
 from hubbub.storage.sqlite import room_state
-from hubbub.storage.sqlite.schema import ROOM_KEYS, entry_of
+from hubbub.storage.sqlite.schema import ROOM_KEYS, entry_of, listed
 
 
 class EntryReader:
@@ -80,7 +79,7 @@ class EntryReader:
         kept = {room for room, name, letters, id in closed if sees(viewer, action, name, letters, id)}
         if viewer.only:
             others = "SELECT id FROM room WHERE name NOT IN (SELECT value FROM json_each(?))"
-            kept.update(room for (room,) in self._db.execute(others, (json.dumps(list(viewer.only)),)))
+            kept.update(room for (room,) in self._db.execute(others, (listed(viewer.only),)))
         return kept
 
     def _conversations(self) -> list[tuple[int, str, str, str]]:

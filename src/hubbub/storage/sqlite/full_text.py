@@ -8,7 +8,6 @@ wait to be indexed, the newest first; until then a search says that it is incomp
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from heapq import merge
@@ -23,7 +22,7 @@ from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.ports import END, page
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import INDEXED, POLLS, SAID, has_authors, mark
+from hubbub.storage.sqlite.schema import INDEXED, POLLS, SAID, has_authors, listed, mark
 from hubbub.storage.words import Words, search_form, tokens
 from hubbub.text.names import key_of
 
@@ -137,7 +136,7 @@ class _Where:
         if query.room:
             self._add("entry.room = ?", self._room)
         elif closed := log._kept_from(query.viewer, Action.READ):
-            self._add("entry.room NOT IN (SELECT value FROM json_each(?))", json.dumps(list(closed)))
+            self._add("entry.room NOT IN (SELECT value FROM json_each(?))", listed(closed))
         if query.has_times:
             self._add_times(query)
         if query.author:
@@ -180,7 +179,7 @@ class _Where:
 
     def _add_author(self, author: str) -> None:
         db = self._log._db
-        names = json.dumps([nick for nick in self._nicks() if key_of(nick) == author])
+        names = listed(nick for nick in self._nicks() if key_of(nick) == author)
         written = f"SELECT seq FROM entry WHERE nick IN (SELECT value FROM json_each(?)) AND {SAID}"
         (count,) = db.execute(f"SELECT count(*) FROM ({written} LIMIT {FEW + 1})", (names,)).fetchone()
         self.is_short = count <= FEW

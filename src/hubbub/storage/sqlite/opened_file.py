@@ -142,7 +142,7 @@ class OpenedFile(QueryReader):
             forgotten = "DELETE FROM note WHERE name IN ('backup', 'marked')"
             self._db.executescript(f"BEGIN IMMEDIATE; {given}; {noted}; {forgotten}; COMMIT")
         if self._marked:
-            self._mark = Watermark(self._folder, Mark(self.log_id, self.last, found.time if found else 0))
+            self._mark = Watermark(self._folder, Mark(self.log_id, self.last, found.time if found else 0), found)
             self._db.execute("INSERT OR IGNORE INTO note VALUES ('marked', 'yes')")
 
     def _check_in_place(self) -> None:

@@ -6,7 +6,6 @@ read entry by entry in the order of its numbers instead (salvage.py), as far as 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -30,7 +29,7 @@ from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import EVERY, HISTORY, ROOM_KEYS, fields, lenient, new_name
+from hubbub.storage.sqlite.schema import EVERY, HISTORY, ROOM_KEYS, fields, lenient, listed, new_name
 from hubbub.storage.sqlite.upkeep import salvage
 from hubbub.storage.words import Words
 
@@ -151,7 +150,7 @@ class QueryReader(EntryReader):
         return new_room_id(name, lambda id: self._db.execute(taken, (id,)).fetchone() is not None)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
-        hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
+        hidden = listed(self._kept_from(query.viewer, Action.LIST))
         mute = self._kept_from(query.viewer, Action.SEE_TOPIC)
         which = "FROM room WHERE name > ? AND id NOT IN (SELECT value FROM json_each(?))"
         bounds = (query.after, hidden)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from hubbub.model import codec
 from hubbub.model.entries import Entry, Kind, RoomRenamed
@@ -178,3 +181,8 @@ def new_name(text: str) -> str:
 def lenient(data: bytes) -> str:
     """Return the text of a column that may be damaged: invalid UTF-8 becomes characters for which checksum() raises."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def listed(values: Iterable[str | int]) -> str:
+    """Return values as one argument of a query, which reads their list by `(SELECT value FROM json_each(?))`."""
+    return msgspec.json.encode(list(values)).decode()

@@ -8,7 +8,6 @@ are opened read-only, because SQLite before 3.51.3 may lose stored data when two
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from hubbub.storage.sqlite import full_text, room_state, schema
 from hubbub.storage.sqlite.opened_file import OpenedFile
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
-from hubbub.storage.sqlite.schema import INSERT
+from hubbub.storage.sqlite.schema import INSERT, listed
 from hubbub.storage.sqlite.upkeep import checking, salvage, trimming
 
 log = logging.getLogger("hubbub")
@@ -226,7 +225,7 @@ class Store(OpenedFile):
 
     def stored(self, drafts: Sequence[Draft]) -> list[Entry]:
         """Return the stored entries of drafts, in the order of their numbers. Raises BrokerError."""
-        ids = json.dumps([draft.id for draft in drafts])
+        ids = listed(draft.id for draft in drafts)
         where = "WHERE entry.id IN (SELECT value FROM json_each(?)) ORDER BY seq"
         try:
             found = list(self._entries(where, ids))
