@@ -23,9 +23,11 @@ from hubbub.wire.line.encoder import PROMPT, encode, notice
 from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
 
 # A peer that has sent nothing is sent the prompt after PATIENCE seconds plus ROUND_TRIPS round trips, at most
-# MAX_PATIENCE seconds, and after MAX_PATIENCE seconds if it may be a browser. The wait is this long because a program
-# whose first bytes come after the prompt may not understand the prompt. A round trip counts as at least HIDDEN_TRIP
-# seconds: for a tunnel, such as `ssh -L`, the kernel measures the round trip to the near end only.
+# MAX_PATIENCE seconds. The wait is this long because a program whose first bytes come after the prompt may not
+# understand the prompt. A round trip counts as at least HIDDEN_TRIP seconds: for a tunnel, such as `ssh -L`, the kernel
+# measures the round trip to the near end only.
+# A peer that may be a browser is sent nothing: Chromium opens more connections than it needs, keeps each for a minute,
+# and sends a later request on it even if it has received something there, which it takes for an invalid answer.
 PATIENCE = 0.25  # seconds
 ROUND_TRIPS = 4
 HIDDEN_TRIP = 0.1  # seconds
@@ -74,18 +76,24 @@ class Undecided:
             self._decide(wire, data)
 
     def on_timer(self) -> None:
-        """Send the prompt, choose the line wire, or go on waiting for a browser: no more input came in time."""
+        """Send the prompt, choose the line wire, or wait longer for a browser: no more input came in time."""
         if self._seen or self._caller.prompted or not self._prompts:
             self._decide(Wire.LINE, b"")
-            return
-        caller, now = self._caller, self._dispatcher.shared.clock()
         # A browser may have come from the address since this wait began.
-        if not (self._dispatcher.expects_browser(caller) and now < caller.since + MAX_PATIENCE):
+        elif not self._dispatcher.expects_browser(self._caller):
             self._prompt()
-        self._await_more(b"")
+            self._await_more(b"")
+        elif self._dispatcher.shared.clock() < self._caller.since + self._patience():
+            self._await_more(b"")
+        else:
+            self.drop()
 
     def farewell(self) -> None:
         """Close the connection because the server is stopping."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Close the connection without a message."""
         raise NotImplementedError
 
     def _give(self, wire: Wire, refused: Refused | None) -> None:
@@ -154,7 +162,7 @@ class Undecided:
     def _patience(self) -> float:
         """Return the seconds that the peer may send nothing before it is sent the prompt."""
         if self._dispatcher.expects_browser(self._caller):
-            return MAX_PATIENCE
+            return self._dispatcher.shared.settings.name_timeout
         rtt = 0.0
         with contextlib.suppress(OSError, AttributeError, struct.error):  # not Linux, or not TCP
             rtt = _RTT.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))[0] / 1e6
@@ -377,6 +385,10 @@ class TlsSniffer(Undecided, asyncio.Protocol):
         self._dispatcher.admission.leave(self._caller.where)
 
     def farewell(self) -> None:
+        """Close the connection without a message."""
+        self.drop()
+
+    def drop(self) -> None:
         """Close the connection without a message."""
         self._transport.abort()
 
