@@ -101,7 +101,7 @@ def _start(arguments: Sequence[object], env: dict[str, str], output: int, errors
 def start(arguments: Sequence[object], env: dict[str, str], **constants: int) -> Forked:
     """Run `hubbub` with arguments; what it prints, on either output, is read from the pipe `stdout`.
 
-    Constants are given other values in it: `**{"hubbub.tools.transfer.STEP": 100}`.
+    Constants are given other values in it: `**{"hubbub.tools.exported_lines.STEP": 100}`.
     """
     output, its_output = os.pipe()
     try:

@@ -29,7 +29,7 @@ from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.schema import COPY, FILE
 from hubbub.storage.sqlite.store import Store
-from hubbub.tools import transfer
+from hubbub.tools import exported_lines
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 from records import changed, draft_of, entry_of, text_in, topic_of
@@ -38,7 +38,7 @@ from system_queries import AllRooms, Search, Since
 NOON = 1_700_000_000.0
 LONG = 3_000  # entries: more than a page of an export
 STEP = 500  # entries of an import's step, where it is interrupted
-STEPS = {"hubbub.tools.transfer.STEP": STEP}
+STEPS = {"hubbub.tools.exported_lines.STEP": STEP}
 
 Place = Sequence[object]  # flags that tell where a log is
 
@@ -637,15 +637,15 @@ def test_private_messages_are_exported_only_on_demand(tmp_path: Path) -> None:
     private = Entry("@a+b", 2, 0, 6.0, "Ann", "x.2", Said("psst"))
     for demanded in (False, True):
         target = tmp_path / f"{demanded}.jsonl"
-        with transfer.output(str(target), demanded) as output:
+        with exported_lines.output(str(target), demanded) as output:
             output.begin()
             output.write([one, private])
         assert output.withheld == (not demanded)
         assert ("@a+b" in target.read_text()) is demanded
         # An interrupted export goes on with the same choice only.
         target.rename(f"{target}.part")
-        with pytest.raises(SettingsError, match="--private"), transfer.output(str(target), not demanded):
+        with pytest.raises(SettingsError, match="--private"), exported_lines.output(str(target), not demanded):
             pass
-        with transfer.output(str(target), demanded) as output:
+        with exported_lines.output(str(target), demanded) as output:
             output.write([one, private])
         assert target.read_text().count("x.1") == 1

@@ -18,7 +18,7 @@ from in_thread import InThread
 from websockets.sync.client import connect
 
 from hubbub.config import Settings
-from hubbub.tools import transfer
+from hubbub.tools import exported_lines, transfer
 from irc_messages import Message
 from irc_scene import Irc
 from scene import PATIENCE, Client
@@ -200,8 +200,8 @@ def test_messages_are_the_same_after_a_restart_and_an_import(tmp_path: Path) -> 
     )  # fmt: skip
     assert first == ["Ann: ONE (corrected) [👍 1, 🎉 1]", 'Bob (re Ann: "ONE"): two', "*** 1. Ann: ONE ***"]
     assert history(tmp_path / "data") == first
-    with transfer.output(str(tmp_path / "log.jsonl")) as output:
+    with exported_lines.output(str(tmp_path / "log.jsonl")) as output:
         transfer.export(Settings(data=tmp_path / "data"), output, lambda *_: None)
-    with transfer.source(str(tmp_path / "log.jsonl")) as lines:
+    with exported_lines.source(str(tmp_path / "log.jsonl")) as lines:
         transfer.take_in(Settings(data=tmp_path / "copy"), lines, lambda *_: None)
     assert history(tmp_path / "copy") == first

@@ -18,7 +18,7 @@ from hubbub.storage.sqlite.store import Store
 from hubbub.storage.sqlite.upkeep import trimming
 from hubbub.storage.sqlite.upkeep.backup import back_up
 from hubbub.storage.sqlite.upkeep.trimming import ERASE_EVERY
-from hubbub.tools import transfer
+from hubbub.tools import exported_lines, transfer
 
 NOON = 1_800_000_000.0
 
@@ -209,7 +209,7 @@ def test_import_erases_the_texts_that_it_redacts(tmp_path: Path, monkeypatch: py
     ]
     file = tmp_path / "lines.jsonl"
     file.write_text("\n".join(lines) + "\n")
-    with transfer.source(str(file)) as source:
+    with exported_lines.source(str(file)) as source:
         assert transfer.take_in(Settings(data=str(folder)), source, lambda done, whole: None) == (3, 0)
     assert holds(folder, "firstsecret") == holds(folder, "secondsecret") == []
 

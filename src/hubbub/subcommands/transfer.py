@@ -12,7 +12,7 @@ from hubbub.storage.sqlite.upkeep.backup import back_up
 from hubbub.subcommands.options import WHERE, Command, Sentence, data_option, settings_options
 from hubbub.subcommands.output import counted, progress_bar, sized
 from hubbub.subcommands.transcript import write_transcript
-from hubbub.tools import transfer
+from hubbub.tools import exported_lines, transfer
 
 
 @click.command(
@@ -55,7 +55,7 @@ def export_command(
             raise Sentence("a transcript is made of a log in --data, without --broker, --salvage and --private.")
         write_transcript(settings.data, room, form, target)
         return
-    with progress_bar("Exporting") as progress, transfer.output(target, private) as output:
+    with progress_bar("Exporting") as progress, exported_lines.output(target, private) as output:
         done = transfer.export(settings, output, progress, salvage)
     if target != "-":
         click.echo(f"{counted(done.entries - output.withheld)} in {target}.")
@@ -98,6 +98,6 @@ def import_command(file: str | None, source: str, **flags: Any) -> None:
     simply be started again. Stop the server before importing into --data; nodes on --broker may keep running.
     """
     settings = config.read(flags, file)
-    with progress_bar("Importing") as progress, transfer.source(source) as lines:
+    with progress_bar("Importing") as progress, exported_lines.source(source) as lines:
         added, known = transfer.take_in(settings, lines, progress)
     click.echo(f"{counted(added)} added" + (f"; {known:,} already there." if known else "."))

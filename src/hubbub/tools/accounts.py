@@ -26,7 +26,7 @@ from hubbub.storage.sqlite.key_value import Act, Ask, SqliteKeyValue
 from hubbub.storage.sqlite.schema import FILE
 from hubbub.storage.sqlite.store import Store
 from hubbub.storage.sqlite.turns import Beside
-from hubbub.tools.transfer import Output
+from hubbub.tools.exported_lines import Output
 
 
 class MessagesOf(Output):
