@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hubbub.chat.asking import LogQuestion, client_question
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.asking import LogQuestion, client_question
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.chat.private.positions import Position
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.chat.session import Session, User

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doubles import House, Peer
+from doubles import House, Peer, refusing
 from hubbub.chat.nodes.person import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
@@ -121,7 +121,7 @@ def test_another_name_is_not_had_if_its_holder_is_there(asking: Asking, told: bo
     other = asking.enter("Bea")
     other.sees()
     refusals: list[Refused] = []
-    asking.house.hub.naming.rename(other.session, "Ada", refusals.append if told else None)
+    asking.house.hub.naming.rename(other.session, "Ada", refusing(other.session, refusals.append) if told else None)
     asking.answer(True)
     assert other.session.nick == "Bea"
     assert len(refusals) == told

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from doubles import House, Look, Peer
+from doubles import House, Look, Peer, refusing
 from hubbub.chat import moderation
 from hubbub.chat.nodes import orphans
 from hubbub.chat.nodes.person import Person, person
@@ -174,7 +174,7 @@ def test_rename_that_the_others_refuse_is_told(house: House, others: Others) -> 
     others.answer(taken=True)
     assert al.sees() == [Refusal("name-taken", "The name Bo is taken.")]
     refused: list[Refused] = []
-    house.hub.naming.rename(al.session, "Bo", refused.append)
+    house.hub.naming.rename(al.session, "Bo", refusing(al.session, refused.append))
     others.answer(taken=True)
     assert [one.code for one in refused] == ["name-taken"] and al.sees() == []
     assert al.session.nick == "Al" and list(house.hub.users) == ["al"]

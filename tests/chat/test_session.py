@@ -3,7 +3,7 @@
 from doubles import NOON, House
 from hubbub.chat import moderation
 from hubbub.chat.core import NoIndex
-from hubbub.chat.pages import PageAsked
+from hubbub.chat.operations.pages import PageAsked
 from hubbub.chat.private import direct
 from hubbub.chat.rooms import resuming
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep

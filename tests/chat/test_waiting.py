@@ -1,17 +1,25 @@
 """Operations that a session waits for, when what they are about has gone before their turn comes."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pytest
+from msgspec import msgpack
+from test_account_users import SlowRegistry
 from test_private_log import Post
 
-from doubles import House, Peer
+from doubles import FakeMentions, House, Peer
 from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
-from hubbub.chat.pages import MentionsPageAsked
-from hubbub.chat.private import direct
+from hubbub.chat.operations import waiting
+from hubbub.chat.operations.pages import MentionsPageAsked
 from hubbub.chat.private.direct import RemoteDelivery
 from hubbub.chat.private.private_log import MessageAnnounced
 from hubbub.chat.rooms.missed import MissedCount
-from hubbub.model.entries import Said
+from hubbub.chat.turns import ClientStep
+from hubbub.model.entries import Kind, Said
 from hubbub.model.events import Missed, QueryResult, Refusal
+from records import text_in
 
 
 def codes(peer: Peer) -> list[str]:
@@ -48,8 +56,7 @@ def test_a_private_message_to_somebody_who_has_gone_for_ever() -> None:
     post = Post("Ann", "Bo")
     ann = post.log_in("Ann")
     ann.session.queue(MessageAnnounced("idzoe", Said("psst"), "", "r", "Ann"))
-    entry = direct._entry(post.hub, ann.session, "@Zoe", Said("psst").style, "psst", "")
-    ann.session.queue(RemoteDelivery("zoe", entry, ""))
+    ann.session.queue(RemoteDelivery("zoe", "Zoe", "psst", Kind.MESSAGE, "", ""))
     post.settle()
     assert [one.label for one in ann.sees() if isinstance(one, Refusal)] == ["r", ""]
 
@@ -64,3 +71,134 @@ def test_mentions_for_a_program() -> None:
     post.settle()
     (result,) = ann.sees()
     assert isinstance(result, QueryResult) and result.label == "r"
+
+
+# --- written down and begun again by another session --------------------------------------------------------------
+
+
+class Twin(Post):
+    """A town with Ann and Bo, who own accounts, and the guests Cy and Dee; two of them are alike."""
+
+    def __init__(self) -> None:
+        super().__init__("Ann", "Bo", "Zoe")
+        self.registry = self.hub.nicks.names = SlowRegistry()
+        self.hub.mentions.store = FakeMentions()
+        self.ann, self.bo = self.log_in("Ann"), self.log_in("Bo")
+        self.cy, self.dee = self.guest("Cy"), self.guest("Dee")
+        self.bo.types("Ann: tea?", "/msg Ann cake?")
+        self.settle()
+        self.house.forget()
+
+    def guest(self, name: str) -> Peer:
+        peer = self.house.connect()
+        peer.types(name)
+        self.settle()
+        return peer
+
+    def settle(self) -> None:
+        super().settle()
+        while self.registry.asked:
+            self.registry.asked.pop()(None)
+            super().settle()
+
+
+WAITS = [
+    ("ann", "/history"),
+    ("ann", "/history Bo"),
+    ("ann", "/search tea"),
+    ("ann", "/search @Bo cake"),
+    ("ann", "/since 2h"),
+    ("ann", "/rooms"),
+    ("ann", "/mentions"),
+    ("ann", "/+ x"),
+    ("ann", "/re Bo yes"),
+    ("ann", "/re not you, nobody"),
+    ("ann", "/msg Bo psst"),
+    ("ann", "/msg Zoe psst"),
+    ("cy", "/oper root secret"),
+    ("cy", "/login Zoe secret"),
+    ("cy", "/login Zoe wrong"),
+    ("cy", "/login 123456"),
+    ("cy", "/nick Eve"),
+]
+
+
+@pytest.mark.parametrize(("who", "line"), WAITS)
+def test_what_a_session_waits_for_is_begun_again_by_another_one_with_the_same_answers(who: str, line: str) -> None:
+    first, second = Twin(), Twin()
+    one, other = getattr(first, who), getattr(second, who)
+    checks: list[Callable[[], None]] = []
+    for town in (first, second):
+        town.hub.check_login = lambda session, name, password, done: checks.append(lambda: done(True))
+    one.types(line, "the next line waits")
+    assert one.untaken == 1 and one.sees() == []
+    written = waiting.state(one.session)
+    assert written and waiting.can_move(one.session)
+    waiting.restore(other.session, msgpack.decode(msgpack.encode(written)))
+    other.types("the next line waits")
+    assert other.untaken == 1
+    for check in checks:
+        check()
+    first.settle()
+    second.settle()
+    seen = one.sees()
+    assert shape(seen) == shape(other.sees()) and one.untaken == other.untaken == 0
+    assert shape(first.bo.sees()) == shape(second.bo.sees())
+    assert one.session.nick == other.session.nick and one.session.operator == other.session.operator
+    assert [text_in(one) for one in first.house.broker.log] == [text_in(one) for one in second.house.broker.log]
+
+
+def shape(events: Sequence[object]) -> list[object]:
+    """Return events without the numbers of entries, which may differ."""
+    return [repr(event) for event in events]
+
+
+def test_a_session_with_a_draft_or_an_owned_operation_is_not_moved() -> None:
+    town = Twin()
+    assert waiting.state(town.ann.session) == [] and waiting.can_move(town.ann.session)
+    town.ann.types("/topic tea")
+    assert waiting.state(town.ann.session) is None and not waiting.can_move(town.ann.session)
+    town.settle()
+    town.cy.types("/join ops")
+    assert waiting.state(town.cy.session) is None and not waiting.can_move(town.cy.session)
+
+
+def test_steps_of_a_client_keep_their_place_among_the_operations() -> None:
+    first, second = Twin(), Twin()
+    done: list[str] = []
+    for town in (first, second):
+        town.ann.session.client_steps = {"note": lambda client, text: done.append(text)}
+    first.ann.session.replies.append(ClientStep("note", ("before",)))
+    first.ann.types("/+ x")
+    first.ann.session.replies.append(ClientStep("note", ("after",)))
+    written = waiting.state(first.ann.session)
+    assert written and [kind for kind, _ in written] == ["MessageAct", "note"] and done == ["before"]
+    waiting.restore(second.ann.session, written)
+    assert done == ["before"]
+    second.settle()
+    assert done == ["before", "after"]
+
+
+def test_a_name_that_is_taken_where_its_claim_is_begun_again_is_refused() -> None:
+    first, second = Twin(), Twin()
+    first.cy.types("/nick Eve")
+    written = waiting.state(first.cy.session)
+    second.guest("Eve")
+    second.house.forget()
+    assert written
+    waiting.restore(second.cy.session, written)
+    second.settle()
+    assert codes(second.cy) == ["name-taken"] and second.cy.session.nick == "Cy" and not second.cy.session.waits
+
+
+def test_logins_of_a_session_go_on_in_their_turn() -> None:
+    town = Twin()
+    town.ann.stall()
+    done: list[str] = []
+    account = town.accounts.find("Ann")
+    assert account
+    for text in ("one", "two"):
+        town.hub.account_users._queue(town.ann.session, account, partial(done.append, text))
+    assert waiting.state(town.ann.session) is None and not done
+    town.ann.read()
+    assert done == ["one", "two"]

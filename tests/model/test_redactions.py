@@ -7,7 +7,7 @@ import pytest
 from doubles import House, Look, Peer, ask_raw
 from hubbub.chat import messages
 from hubbub.chat.messages import Which
-from hubbub.chat.pages import PageAsked
+from hubbub.chat.operations.pages import PageAsked
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown, QueryResult
 from hubbub.model.messages.redactions import REMEMBERED, Redactions

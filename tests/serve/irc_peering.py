@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.config import Settings
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork

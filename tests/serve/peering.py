@@ -15,7 +15,7 @@ import uvloop
 from serving import until
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.config import Settings
 from hubbub.serve.line.line_client import LineClient
 from hubbub.serve.sockets.connection import ClientProtocol, Connection, Shared

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
+from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.line.line_client import LineClient
@@ -98,6 +100,29 @@ async def test_nc_that_has_no_name_yet_is_not_moved() -> None:
         assert peer.connection.client.state() is None
 
 
+def held_reads(hub: Hub) -> list[Callable[[], None]]:
+    """Let the log answer when the test calls what is returned."""
+    held: list[Callable[[], None]] = []
+    read = hub.log.read
+    hub.log.read = lambda query, done: held.append(lambda: read(query, done))  # type: ignore[method-assign]
+    return held
+
+
+@virtual_time
+async def test_nc_goes_on_while_it_waits_for_an_answer_of_the_log() -> None:
+    async with irc_house() as house:
+        ann, bo = await house.nc("Ann", join="ops"), await house.nc("Bo", join="ops")
+        ann.say("said before")
+        await bo.sync()
+        held = held_reads(house.hub)
+        ann.say("/history 5", "said after")
+        await move_nc(house, ann, "Ann")
+        assert len(held) == 1 and b"said before" not in ann.seen
+        held.pop()()
+        assert "Ann: said before" in await ann.sync()
+        assert "Ann: said after" in await bo.sync()
+
+
 # --- IRC --------------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +185,25 @@ async def test_irc_client_is_not_moved_before_registration_or_during_a_login() -
         assert client.state() is None
 
 
+@virtual_time
+async def test_irc_client_goes_on_while_it_waits_for_an_answer_of_the_log() -> None:
+    async with irc_house() as house:
+        ann = await house.irc("Ann", "batch", "draft/chathistory", join="#ops")
+        ann.say("PRIVMSG #ops :said before")
+        await ann.sync()
+        held = held_reads(house.hub)
+        ann.say("CHATHISTORY LATEST #ops * 5", "PRIVMSG #ops :said after")
+        await move_irc(house, ann, "Ann")
+        assert len(held) == 1
+        held.pop()()
+        came = await ann.sync()
+        assert [one.params[-1] for one in came if one.verb == "PRIVMSG"] == ["said before"]
+        ann.say("CHATHISTORY LATEST #ops * 5")
+        await arrived(ann.connection, 5)
+        held.pop()()
+        assert [one.params[-1] for one in await ann.sync() if one.verb == "PRIVMSG"] == ["said before", "said after"]
+
+
 # --- the WebSocket ----------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +243,19 @@ async def test_websocket_goes_on_in_the_middle_of_a_frame(at: int) -> None:
         again = await web.talk()
         welcome = await again.hello(name="Ann", resume=ann.welcome["resume"])
         assert welcome["nick"] == "Ann" and new._replaced
+
+
+async def test_websocket_goes_on_while_a_request_is_answered() -> None:
+    async with asking() as web:
+        ann = await web.talk("Ann")
+        held = held_reads(web.house.hub)
+        await ann.say(type="rooms", label="r1")
+        await until(lambda: bool(held))
+        move_talker(web, "Ann")
+        held.pop()()
+        assert (await ann.sees_label("r1"))["type"] == "rooms"
+        await ann.say(type="command", line="/time", label="r2")
+        assert (await ann.sees("done"))["label"] == "r2"
 
 
 async def sees_text(talker: Talker, text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.chat.session import Session
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.cluster import NatsCluster

@@ -11,7 +11,7 @@ import pytest
 from probing import SetClock, draft
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.link.client import NatsCredentials
 from hubbub.model.entries import Draft, Entry

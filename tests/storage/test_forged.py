@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from nodes import Node, Peer, until
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.cluster import NatsCluster

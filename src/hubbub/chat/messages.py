@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hubbub.chat.asking import LogQuestion, raw_question
+from hubbub.chat.operations.asking import LogQuestion, raw_question
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session, wrote
 from hubbub.chat.turns import ClientStep

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.chat.asking import LogQuestion, raw_question
+from hubbub.chat.operations.asking import LogQuestion, raw_question
 from hubbub.chat.session import Session, User, owner
 from hubbub.chat.turns import ClientStep
 from hubbub.errors import BrokerError, Refused

@@ -319,13 +319,17 @@ class Session:
             return True
         return self.paused and any(type(item) is not Posting for item in turn)
 
-    def begin(self, kind: str) -> Operation:
+    def begin(self, kind: str, request: Struct | None = None) -> Operation:
         """Return a new operation that has started; the next command of each session of its user waits for its `end`."""
-        operation = Operation(kind)
+        operation = Operation(kind, request)
         self.pending.append(operation)
         if self.user:
             self.user.changing.append(operation)
         return operation
+
+    def start(self, request: Struct) -> None:
+        """Start an operation of a kind that starts at once; the next commands wait for its end, as for `begin`."""
+        self._start(self.begin(type(request).__name__, request))
 
     def end(self, operation: Operation) -> None:
         """End one of the session's operations; after the last one, let the clients take their next commands."""
@@ -382,7 +386,7 @@ class Session:
         if isinstance(item, Posting):
             return item.outcome
         if isinstance(item, Operation):
-            kind, party = self._kind_of(item)
+            kind, party = self.kind_of(item)
             if kind.start and self.closed:
                 return None
             if not kind.start and item in self.pending:
@@ -396,7 +400,7 @@ class Session:
             return self.steps[item.kind](self, *item.args)
         return item
 
-    def _kind_of(self, operation: Operation) -> tuple[OperationKind, Session | Client]:
+    def kind_of(self, operation: Operation) -> tuple[OperationKind, Session | Client]:
         """Return the functions of an operation, and the party that they are called with."""
         if kind := self.operations.get(operation.kind):
             return kind, self
@@ -404,8 +408,8 @@ class Session:
 
     def _start(self, operation: Operation) -> None:
         operation.started = True
-        kind, party = self._kind_of(operation)
-        if not kind.holds:
+        kind, party = self.kind_of(operation)
+        if not (kind.holds or kind.at_once):
             del self.replies[0]
         if kind.start:
             kind.start(party, operation.request, partial(self._finish, operation))
@@ -417,8 +421,8 @@ class Session:
         operation.outcome, operation.done = outcome, True
         # A closed session is flushed, too: its Goodbye may wait behind the operation.
         self.flush()
-        kind, party = self._kind_of(operation)
-        if not (kind.holds or self.closed):
+        kind, party = self.kind_of(operation)
+        if not self.closed and (kind.at_once or not kind.holds):
             kind.answer(party, operation.request, outcome)
         self.end(operation)
 

@@ -43,6 +43,8 @@ class OperationKind(NamedTuple):
         start: starts an operation when its turn among the session's replies comes. Its last argument is a callback that
             it must call once, now or later, with the outcome. Without `start` the operation ends at its turn.
         holds: whether the replies behind it wait for its outcome as well. If not, `answer` is called apart from them.
+        at_once: whether it starts at once, instead of in its turn; then nothing waits for it but the next commands.
+        moves: whether another process can begin it again with the request alone.
 
     """
 
@@ -50,6 +52,8 @@ class OperationKind(NamedTuple):
     answer: Callable[..., Event | None]
     start: Callable[..., None] | None = None
     holds: bool = True
+    at_once: bool = False
+    moves: bool = True
 
 
 OperationTable = Mapping[str, OperationKind]  # by the names of the types of their requests

@@ -22,7 +22,7 @@ from hubbub.accounts.stores.mention_store import StoredMentions
 from hubbub.accounts.stores.positions import StoredPositions
 from hubbub.accounts.stores.stay_store import StayStore
 from hubbub.chat.hub import Hub
-from hubbub.chat.operations import OPERATIONS
+from hubbub.chat.operations.table import OPERATIONS
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.config import Settings
 from hubbub.errors import BrokerError

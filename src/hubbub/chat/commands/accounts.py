@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import Session, owner
-from hubbub.chat.users.account_users import PASSWORD
+from hubbub.chat.users.account_users import PASSWORD, Login
 from hubbub.chat.users.accounts import Checked, close
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
@@ -41,14 +41,10 @@ def _register(hub: Hub, session: Session, argument: str) -> None:
 
 def _log_in(hub: Hub, session: Session, argument: str) -> None:
     name, _, secret = argument.partition(" ")
-    accounts = hub.nicks.accounts
-    if secret.strip():
-        start = partial(accounts.log_in, name, secret.strip())
-    elif accounts.find(name):  # the password was forgotten, and this is no code
+    secret = secret.strip()
+    if not secret and hub.nicks.accounts.find(name):  # the password was forgotten, and this is no code
         raise refusals.ARGUMENT_MISSING(synopsis="/login NAME PASSWORD")
-    else:
-        start = partial(accounts.redeem, name)
-    hub.account_users.check(session, start, partial(_answer, hub, session))
+    session.start(Login(name, secret) if secret else Login("", name))
 
 
 def account_of(session: Session) -> Account:

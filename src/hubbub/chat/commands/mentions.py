@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hubbub.chat.asking import question
 from hubbub.chat.commands.accounts import change, changeable_account
 from hubbub.chat.commands.moderation import SlashCommand
+from hubbub.chat.operations.asking import question
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.accounts.account import Account
 from hubbub.model.events import Event, HistoryShown, Notice

@@ -10,10 +10,10 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from hubbub.chat.asking import LogQuestion, question
 from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages, terminal
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.chat.messages import say
+from hubbub.chat.operations.asking import LogQuestion, question
 from hubbub.chat.private import direct
 from hubbub.errors import Refused
 from hubbub.model import searching

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
 
 
+# A private message, and whether one of its recipient's sessions was given it; None if that is not known.
+Delivered = tuple[Entry, bool | None]
+
+
 def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: str) -> Entry:
     """Return a message of a session as an entry that is in no log: its numbers are 0, and its time is now."""
     session.next_id += 1
@@ -83,18 +87,30 @@ def send_private(  # noqa: PLR0913 - the parts of a message
 def _send_unstored(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, target: User, text: str, kind: Kind, label: str, tags: str
 ) -> None:
-    entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
     # The session's next message must not overtake this one.
     delivery = RemoteDelivery if hub.remote.homes(target) else LocalDelivery
-    session.queue(delivery(target.id, entry, label))
+    session.queue(delivery(target.id, target.nick, text, kind, label, tags))
 
 
 class LocalDelivery(Struct, frozen=True):
-    """A private message that is not stored must be given to the user of this node with an id."""
+    """A private message that is not stored must be given to the user of this node with an id.
+
+    Args:
+        to: the id of the user.
+        name: the nick of the user when the message was sent.
+        text: the text.
+        kind: the kind of the message.
+        label: the session's label for it.
+        tags: its tags.
+
+    """
 
     to: str
-    entry: Entry
+    name: str
+    text: str
+    kind: Kind
     label: str
+    tags: str
 
 
 class RemoteDelivery(LocalDelivery, frozen=True):
@@ -103,27 +119,33 @@ class RemoteDelivery(LocalDelivery, frozen=True):
 
 def _target(hub: Hub, sent: LocalDelivery) -> User | None:
     """Return the user whom a message is for, who may have another name by now; None for one who has left."""
-    found = hub.nicks.find(sent.entry.room.removeprefix("@"))
+    found = hub.nicks.find(sent.name)
     if found is None or found.id != sent.to:
         found = next((user for user in hub.users.values() if user.is_known_as(sent.to)), None)
     return found
+
+
+def _made(hub: Hub, session: Session, sent: LocalDelivery) -> Entry:
+    return _entry(hub, session, f"@{sent.name}", sent.kind, sent.text, sent.tags)
 
 
 def _hand_over(hub: Hub, session: Session, sent: LocalDelivery, _: object) -> Event | None:
     target = _target(hub, sent)
     if target is None or not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
-    return _arrived(hub, session, sent, deliver(target, private(session, sent.entry)))
+    entry = _made(hub, session, sent)
+    return _arrived(hub, session, sent, (entry, deliver(target, private(session, entry))))
 
 
-def _deliver_everywhere(hub: Hub, session: Session, sent: RemoteDelivery, done: Callable[[bool | None], None]) -> None:
+def _deliver_everywhere(hub: Hub, session: Session, sent: RemoteDelivery, done: Callable[[Delivered], None]) -> None:
     """Deliver a private message on all nodes where the recipient is; one of them is enough."""
-    target, event = _target(hub, sent), private(session, sent.entry)
+    target, entry = _target(hub, sent), _made(hub, session, sent)
     if target is None:
-        done(None)
+        done((entry, None))
         return
+    event = private(session, entry)
     here = deliver(target, event)
-    hub.remote.deliver(target, event, lambda there: done(here or there))
+    hub.remote.deliver(target, event, lambda there: done((entry, here or there)))
 
 
 def deliver(target: User, event: Event) -> bool:
@@ -131,14 +153,13 @@ def deliver(target: User, event: Event) -> bool:
     return give(target.sessions, event)
 
 
-def _arrived(hub: Hub, session: Session, sent: LocalDelivery, outcome: bool | None) -> Event | None:
-    """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
-    entry, label = sent.entry, sent.label
-    nick = entry.room.removeprefix("@")
-    if outcome is None:
-        return Refusal.of(refusals.UNREACHABLE(name=nick), label)
-    if not outcome:
-        return Refusal.of(refusals.NOT_READING(name=nick), label)
+def _arrived(hub: Hub, session: Session, sent: LocalDelivery, delivered: Delivered) -> Event | None:
+    """Return the reply for the sender of a private message."""
+    (entry, arrived), label = delivered, sent.label
+    if arrived is None:
+        return Refusal.of(refusals.UNREACHABLE(name=sent.name), label)
+    if not arrived:
+        return Refusal.of(refusals.NOT_READING(name=sent.name), label)
     author = session.user or hub.owners.get(session.host)
     if type(entry.body) is Said and author and not author.is_known_as(sent.to):
         show_others(hub.remote, author, session, entry, sent.to)

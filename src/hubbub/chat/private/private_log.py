@@ -35,7 +35,7 @@ class MessageAnnounced(Struct, frozen=True):
     """A message to the account with an id must be announced and published."""
 
     to: str
-    body: Body
+    body: Said
     tags: str
     label: str
     nick: str  # of its author
@@ -94,7 +94,7 @@ class PrivateLog:
             which = "you" if account.history else account.name
             self._core.reply(session, Notice((f"Not stored, because {which} switched the history off",)))
 
-    def send(self, session: Session, account: Account, body: Body, tags: str = "", label: str = "") -> None:
+    def send(self, session: Session, account: Account, body: Said, tags: str = "", label: str = "") -> None:
         """Store a message of a session to an account, and give it to all sessions of both when it is stored.
 
         A failure is reported by a Refusal. With a label the session gets an `Acknowledged` reply when it is stored.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hubbub.chat.asking import LogQuestion, read
 from hubbub.chat.core import Core
+from hubbub.chat.operations.asking import LogQuestion, read
 from hubbub.chat.session import Room, Session
 from hubbub.chat.turns import OperationKind
 from hubbub.errors import BrokerError

@@ -61,6 +61,13 @@ class Chat(Protocol):
         ...
 
 
+class Login(Struct, frozen=True):
+    """A session wants to log in with a name and a password or a code; without a name, with a code alone."""
+
+    name: str
+    secret: str
+
+
 class LoginDue(Struct, frozen=True):
     """A login to the account with an id goes on when its turn comes."""
 
@@ -100,7 +107,10 @@ class AccountUsers:
         self._registering: set[str] = set()  # the folded names that sessions here are registering
         # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
         self._due: dict[Session, list[Callable[[], None]]] = {}  # logins whose turn comes, by LoginDue
-        core.operations |= by_name(OperationKind(LoginDue, self._go_on))
+        core.operations |= by_name(
+            OperationKind(LoginDue, self._go_on, moves=False),
+            OperationKind(Login, self._checked, self._check_login, at_once=True),
+        )
         self._coming: dict[str, tuple[User, list[Callable[[], None]]]] = {}
 
     def log_in(self, session: Session, account: Account, outcome: Outcome) -> None:
@@ -278,6 +288,20 @@ class AccountUsers:
         """
         self.prove(session, start, lambda account: self._finish(session, account, outcome))
 
+    def _check_login(self, session: Session, login: Login, done: Checked) -> None:
+        accounts, peer = self._core.nicks.accounts, self.peer(session)
+        if login.name:
+            accounts.log_in(login.name, login.secret, peer, done)
+        else:
+            accounts.redeem(login.secret, peer, done)
+
+    def _checked(self, session: Session, login: Login, account: Account | Refused) -> None:
+        def outcome(refusal: Refused | None) -> None:
+            if refusal:
+                self._core.refuse(session, refusal)
+
+        self._finish(session, self._held(session, account), outcome)
+
     def _finish(self, session: Session, account: Account | Refused, outcome: Outcome) -> None:
         if isinstance(account, Refused):
             outcome(account)
@@ -323,15 +347,13 @@ class AccountUsers:
                 self._own(user, now)
                 end(None)
 
-        def renamed() -> None:  # behind the rename among the session's replies
-            self._queue(session, account, stored)
-
         self._coming[account.id] = user, []
         try:
-            self._naming.rename_to(session, account, renamed)
+            self._naming.rename_to(session, account)
         except Refused:
             del self._coming[account.id]
             raise
+        self._queue(session, account, stored)  # behind the rename among the session's replies
 
     def _now(self, account: Account) -> Account | Refused:
         """Return the newest record of an account, or the refusal of `_check_still`."""

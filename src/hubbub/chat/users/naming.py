@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from hubbub.chat.core import Core
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import NOTHING, Posting, Room, Session, User, author, owner
-from hubbub.chat.turns import Operation
+from hubbub.chat.turns import ClientStep, Operation, OperationKind, by_name
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.accounts.account import Account
@@ -23,6 +26,45 @@ TAKEN = ("name-taken", "name-registered")  # codes of refusals that another name
 LAST_NUMBER = 99  # highest number appended to a lost name
 
 
+class LostName(Struct, frozen=True):
+    """A name that its user may not have any more: the name with a number is tried instead.
+
+    Args:
+        key: the folded name.
+        name: the beginning of the new names.
+        in_log: whether the log says that the user has left.
+        number: the next number.
+
+    """
+
+    key: str
+    name: str
+    in_log: bool
+    number: int = 2
+
+
+class NameClaim(Struct, frozen=True):
+    """A user waits for the cluster to give them another name.
+
+    Args:
+        nick: the new name.
+        before: the name that the user has.
+        user: the id of the user.
+        refused: the client's step for a refusal.
+        lost: the name that the user has lost, if that is the reason.
+
+    """
+
+    nick: str
+    before: str
+    user: str
+    refused: ClientStep | None
+    lost: LostName | None
+
+
+CLAIMS = ("claim", NameClaim.__name__)  # the kinds of operations in which somebody waits for a name
+
+
 class Naming:
     """Give the sessions their names, and change them."""
 
@@ -30,6 +72,9 @@ class Naming:
         self._core = core
         self._rooms = rooms
         self._depart = depart
+        core.operations |= by_name(
+            OperationKind(NameClaim, lambda session, claim, outcome: None, self._claim, at_once=True)
+        )
 
     def enter(
         self,
@@ -141,19 +186,27 @@ class Naming:
         operation = session.begin("claim")
 
         def done(refusal: Refused | None) -> None:
+            held(refusal)
+            session.end(operation)
+
+        self._ask_cluster(session, nick, done)
+
+    def _ask_cluster(self, session: Session, nick: str, done: Callable[[Refused | None], None]) -> None:
+        assert self._core.nicks.names
+
+        def claimed(refusal: Refused | None) -> None:
             if refusal and refusal.code == "name-taken":
                 # The cluster refuses the folded name; the user sees the name as it was typed.
                 refusal = refusals.NAME_TAKEN(name=nick)
             elif refusal is None:
                 refusal = self._registered(nick)
-            held(refusal)
-            session.end(operation)
+            done(refusal)
 
         def wait() -> None:
             if not session.closed:
                 self._core.reply(session, Notice((f"One moment: checking whether {nick} is still here",)))
 
-        self._core.nicks.names.claim(key_of(nick), done, wait)
+        self._core.nicks.names.claim(key_of(nick), claimed, wait)
 
     def _registered(self, nick: str) -> Refused | None:
         try:
@@ -184,11 +237,11 @@ class Naming:
         session.seen = NOTHING
         session.flush()
 
-    def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
+    def rename(self, session: Session, name: str, refused: ClientStep | None = None) -> None:
         """Give the session's user another name.
 
-        If the name is refused later, because a user of another node holds it or its holder here is still connected,
-        `refused` is called. Without `refused` the session gets a Refusal.
+        If the name is refused later, because a user of another node holds it or its holder here is still connected, the
+        client does the step `refused`, whose last argument is the refusal. Without one the session gets a Refusal.
 
         Raises:
             Refused: the name is invalid or taken on this node, or a room of the session does not allow it to change its
@@ -206,64 +259,84 @@ class Naming:
             if not self.make_free(session, name, refusal, partial(self._rename_again, session, name, refused)):
                 raise
 
-    def _rename_again(self, session: Session, name: str, refused: Callable[[Refused], None] | None) -> None:
+    def _rename_again(self, session: Session, name: str, refused: ClientStep | None) -> None:
         try:
             self._rename(session, name, refused)
         except Refused as refusal:
-            if refused:
-                refused(refusal)
-            else:
-                self._core.refuse(session, refusal)
+            self._refuse(session, refused, refusal)
+
+    def _refuse(self, session: Session, refused: ClientStep | None, refusal: Refused) -> None:
+        if refused:
+            session.call_client(refused, refusal)
+        else:
+            self._core.refuse(session, refusal)
 
     def _rename(
         self,
         session: Session,
         name: str,
-        refused: Callable[[Refused], None] | None,
-        publish: Callable[[Session, str], None] | None = None,
-        account: Account | None = None,
+        refused: ClientStep | None = None,
+        lost: LostName | None = None,
     ) -> None:
-        publish = publish or self._publish
         user = owner(session)
         had = user.keys
-        _, nick = self._core.nicks.claim(name, user, account)
+        _, nick = self._core.nicks.claim(name, user)
         if nick == user.nick:
             self._core.reply(session, Notice((f"You are already {nick}",)))
             return
-
-        def held(refusal: Refused | None) -> None:
-            if not user.present:
-                self._core.nicks.losing.discard(key_of(user.nick))
-                self._core.nicks.release(nick)
-            elif refusal is None:
-                publish(session, nick)
-            else:
-                self.set_nick(user, user.nick)
-                if refused:
-                    refused(refusal)
-                else:
-                    self._core.refuse(session, refusal)
-
+        claim = NameClaim(nick, user.nick, user.id, refused, lost)
         if key_of(nick) in had:
-            publish(session, nick)
-        elif account:
-            held(None)
+            self._give(session, claim)
+        elif self._core.nicks.names is None:
+            self._held(session, claim, None)
         else:
-            self.reserve(session, nick, held)
+            session.start(claim)
 
-    def rename_to(self, session: Session, account: Account, published: Callable[[], None]) -> None:
-        """Give a guest the name of their account, and call `published` when the rename is on its way.
+    def _claim(self, session: Session, claim: NameClaim, done: Callable[[None], None]) -> None:
+        """Claim a new name in the cluster, which the user of a session has claimed on this node already."""
+        try:
+            self._core.nicks.claim(claim.nick, owner(session))
+        except Refused as refusal:  # the claim was begun in another process
+            self._held(session, claim, refusal)
+            done(None)
+            return
+
+        def claimed(refusal: Refused | None) -> None:
+            self._held(session, claim, refusal)
+            done(None)
+
+        self._ask_cluster(session, claim.nick, claimed)
+
+    def _held(self, session: Session, claim: NameClaim, refusal: Refused | None) -> None:
+        """Go on with a rename when the user of a session has the new name, or was refused it."""
+        user = session.user
+        if user is None or not user.is_known_as(claim.user) or not user.present:
+            self._core.nicks.losing.discard(key_of(claim.before))
+            self._core.nicks.release(claim.nick)
+        elif refusal is None:
+            self._give(session, claim)
+        else:
+            self.set_nick(user, user.nick)
+            if claim.lost:
+                self._try_number(session, claim.lost, refusal)
+            else:
+                self._refuse(session, claim.refused, refusal)
+
+    def _give(self, session: Session, claim: NameClaim) -> None:
+        if claim.lost and claim.lost.in_log:
+            self._come_again(session, claim.nick)
+        else:
+            self._publish(session, claim.nick)
+
+    def rename_to(self, session: Session, account: Account) -> None:
+        """Give a guest, who does not hold it yet, the name of their account.
 
         Raises:
             Refused: another user holds the name, or one that looks like it.
 
         """
-
-        def publish(session: Session, nick: str) -> None:
-            self._publish(session, nick)
-            published()
-
-        self._rename(session, account.name, None, publish, account)
+        _, nick = self._core.nicks.claim(account.name, owner(session), account)
+        self._publish(session, nick)
 
     def lose_name(self, key: str) -> None:
         """Rename a user whose name a user of another node has taken meanwhile: append the first number that is free.
@@ -275,7 +348,7 @@ class Naming:
             key: the folded name.
 
         """
-        self._rename_by_number(key, "was taken while the chat could not be reached", self._come_again)
+        self._rename_by_number(key, "was taken while the chat could not be reached", True)
 
     def give_up_name(self, name: str, exact: bool = True) -> None:
         """Rename the guests of this node who hold a name that is registered now, or a name that looks like it.
@@ -286,35 +359,34 @@ class Naming:
             guest = self._core.users[key]
             looks = "" if key == key_of(name) else f"looks like {name}, which "
             # A claim that the cluster has not answered yet is refused when it does.
-            if not any(isinstance(one, Operation) and one.kind == "claim" for one in guest.changing):
-                self._rename_by_number(key, f"{looks}is registered by somebody else now", self._publish)
+            if not any(isinstance(one, Operation) and one.kind in CLAIMS for one in guest.changing):
+                self._rename_by_number(key, f"{looks}is registered by somebody else now", False)
 
-    def _rename_by_number(self, key: str, reason: str, publish: Callable[[Session, str], None]) -> None:
+    def _rename_by_number(self, key: str, reason: str, in_log: bool) -> None:
         user = self._core.users.get(key)
         if user is None or user.is_remote or not user.sessions:
             self._core.nicks.losing.discard(key)
             return
-        session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
         for one in user.sessions:
             self._core.reply(one, Notice((f"The name {user.nick} {reason}",)))
-        numbers = iter(range(2, LAST_NUMBER + 1))
+        self._try_number(user.sessions[0], LostName(key, user.nick[: NAME_CHARS - 4], in_log))
 
-        def next_one(refusal: Refused | None = None) -> None:
-            number = next(numbers, None)
-            if number is None or (refusal and refusal.code not in TAKEN):
-                self._core.nicks.losing.discard(key)
-                for one in list(user.sessions):
-                    self._depart(one, "no name")
-                return
-            if key_of(f"{name}{number}") == key:
-                next_one()
-                return
+    def _try_number(self, session: Session, lost: LostName, refusal: Refused | None = None) -> None:
+        """Give the user of a session the first free name with a number, from a number on."""
+        for number in range(lost.number, LAST_NUMBER + 1):
+            if refusal and refusal.code not in TAKEN:
+                break
+            if key_of(f"{lost.name}{number}") == lost.key:
+                continue
             try:
-                self._rename(session, f"{name}{number}", next_one, publish)
+                self._rename(session, f"{lost.name}{number}", lost=replace(lost, number=number + 1))
             except Refused as taken:
-                next_one(taken)
-
-        next_one()
+                refusal = taken
+            else:
+                return
+        self._core.nicks.losing.discard(lost.key)
+        for one in list(owner(session).sessions):
+            self._depart(one, "no name")
 
     def _come_again(self, session: Session, nick: str) -> None:
         user = owner(session)

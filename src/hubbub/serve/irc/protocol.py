@@ -7,6 +7,7 @@ import logging
 from msgspec import structs
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import waiting
 from hubbub.chat.session import Session
 from hubbub.model.events import Event, Goodbye
 from hubbub.serve.irc.client import IrcClient
@@ -160,9 +161,12 @@ class IrcProtocol(IrcClient):
     def state(self) -> State | None:
         """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
 
-        It can be moved when it is registered, and no command, login or labelled answer is under way.
+        It can be moved when it is registered, no login or labelled answer is under way, and no command waits for
+        something that only this process can end.
         """
-        if not self.registered or self.session.closed or self.session.pending or self.is_answering or self.exchange:
+        if not self.registered or self.session.closed or self.is_answering or self.exchange:
+            return None
+        if not waiting.can_move(self.session):
             return None
         return {
             "fields": taken(self, _MOVED),

@@ -8,6 +8,7 @@ from itertools import chain
 
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import waiting
 from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.errors import Refused
@@ -245,11 +246,12 @@ class LineClient:
     def state(self) -> State | None:
         """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
 
-        It can be moved when its user is in the chat, no command is under way, and the terminal shows its own input.
+        It can be moved when its user is in the chat, the terminal shows its own input, and no command waits for
+        something that only this process can end.
         """
         reader = self._reader
         asks = self._asking or self._refused or self._early or self._password
-        if asks or not self._session.user or self._session.closed or self._session.pending:
+        if asks or not self._session.user or self._session.closed or not waiting.can_move(self._session):
             return None
         if not isinstance(reader, LineReader):
             return None

@@ -12,7 +12,7 @@ from hubbub.chat.classroom import polls
 from hubbub.chat.commands import classroom, moderation, slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.messages import Which
-from hubbub.chat.pages import MentionsPageAsked, PageAsked
+from hubbub.chat.operations.pages import MentionsPageAsked, PageAsked
 from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from websockets.frames import CloseCode
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import waiting
 from hubbub.chat.rooms import resuming
 from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, StepTable
@@ -80,7 +81,7 @@ class WebSocketClient:
         self._code = CloseCode.POLICY_VIOLATION  # the close code after a goodbye
         self._asked = ""  # the label of the request that is running
         self._label = ""  # the label of the request being answered, until an event with this label is sent
-        self._answer: type[Event] | None = None  # the type of event that answers this request
+        self._answer = ""  # the name of the type of event that answers this request, if it is no other
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -202,15 +203,17 @@ class WebSocketClient:
     def state(self) -> State | None:
         """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
 
-        It can be moved when its user is in the chat and no request is being answered.
+        It can be moved when its user is in the chat, and no request waits for something that only this process can end.
         """
-        if not self._welcomed or self._replaced or self._session.pending or self._asked or self._label:
+        if not self._welcomed or self._replaced or self._session.closed or not waiting.can_move(self._session):
             return None
-        return {"token": self._token, "reader": self._reader.state()}
+        answering = self._asked, self._label, self._answer
+        return {"token": self._token, "reader": self._reader.state(), "answering": answering}
 
     def restore(self, state: State, session: Session) -> None:
         """Go on, in a new client, with the state and the session of another one, before `begin` on its connection."""
         self._session, self._token, self._welcomed = session, state["token"], True
+        self._asked, self._label, self._answer = state["answering"]
         self._reader.restore(state["reader"])
 
     # --- the hub's calls ------------------------------------------------------------------------------------
@@ -226,7 +229,7 @@ class WebSocketClient:
         if self._session.user and not self._welcomed:  # the rooms of an account are shown at once
             self._welcome()
         if self._label and isinstance(event, _ANSWERING) and not event.label:
-            if isinstance(event, Refusal) or type(event) is self._answer:
+            if isinstance(event, Refusal) or type(event).__name__ == self._answer:
                 event = replace(event, label=self._label)
         if self._label and getattr(event, "label", "") == self._label:
             self._label = ""
@@ -272,11 +275,12 @@ class WebSocketClient:
     def _begin_answer(self, request: wire.Request) -> None:
         """Mark in the session's reply queue where the answer to a request begins."""
         self._asked = request.label
-        self._session.replies.append(ClientStep("begin", (request.label, type(request))))
+        answer = _ANSWERS.get(type(request))
+        self._session.replies.append(ClientStep("begin", (request.label, answer.__name__ if answer else "")))
         self._session.flush()
 
-    def _mark_begin(self, label: str, kind: type[wire.Request]) -> None:
-        self._label, self._answer = label, _ANSWERS.get(kind)
+    def _mark_begin(self, label: str, answer: str) -> None:
+        self._label, self._answer = label, answer
 
     def _end_answer(self) -> None:
         """Send `done` once the request's operations are finished, unless another event with its label was sent."""

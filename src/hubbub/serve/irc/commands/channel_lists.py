@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from hubbub.chat.asking import LogQuestion, client_question
+from hubbub.chat.operations.asking import LogQuestion, client_question
 from hubbub.errors import BrokerError
 from hubbub.model.access import Action, may
 from hubbub.model.queries import AllRooms, RoomList

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from hubbub.chat.asking import LogQuestion, client_question
+from hubbub.chat.operations.asking import LogQuestion, client_question
 from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused

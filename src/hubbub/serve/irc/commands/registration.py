@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from hubbub.chat.core import Verified
 from hubbub.chat.session import User, owner
-from hubbub.chat.turns import OperationKind
+from hubbub.chat.turns import ClientStep, OperationKind, StepTable
 from hubbub.errors import Refused
 from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
@@ -176,7 +176,7 @@ def nick(client: IrcClient, params: list[str]) -> None:
     if name == client.nick:
         return
     try:
-        client.hub.naming.rename(client.session, name, lambda refusal: _refuse_nick(client, refusal, name))
+        client.hub.naming.rename(client.session, name, ClientStep("NICK refused", (name,)))
     except Refused as refusal:
         _refuse_nick(client, refusal, name)
 
@@ -246,6 +246,11 @@ def _speak_for(client: IrcClient, asked: GatewayCheck, right: bool | None) -> No
         client.session.secure = asked.safe
 
 
+def _nick_refused(client: IrcClient, name: str, refusal: Refused) -> None:
+    _refuse_nick(client, refusal, name)
+
+
+STEPS: StepTable = {"NICK refused": _nick_refused}
 OPERATIONS = (OperationKind(GatewayCheck, _speak_for, _verify_gateway),)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.chat.asking import LogQuestion, client_question
+from hubbub.chat.operations.asking import LogQuestion, client_question
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import searching
 from hubbub.model.queries import LogPage, Search

@@ -221,7 +221,7 @@ _OF_CLASSES = messages.COMMANDS_IN_CHANNELS - {"invite"}
 COMMANDS |= {name.upper(): IrcCommand(messages.in_channel(name)) for name in sorted(_OF_CLASSES)}
 
 # The functions of an IRC client's steps and operations.
-STEPS: StepTable = {**REPLY_STEPS, **channels.STEPS, **messages.STEPS}
+STEPS: StepTable = {**REPLY_STEPS, **channels.STEPS, **messages.STEPS, **registration.STEPS}
 OPERATIONS: OperationTable = by_name(
     *channel_lists.OPERATIONS,
     *history.OPERATIONS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from hubbub.chat.asking import LogQuestion, question
+from hubbub.chat.operations.asking import LogQuestion, question
 from hubbub.chat.session import Session
 from hubbub.errors import BrokerError
 from hubbub.model.events import QueryResult
