@@ -720,3 +720,21 @@ async def test_operator_on_another_node_reads_that_somebody_knocks(start: Start)
     assert user and user.is_remote
     two.hub.send_to(user, Knocked("Bo", bo.session.host, "den"))
     await ann.sees("*** Bo asks to be let into den. To let them in, type /invite Bo there ***")
+
+
+async def test_who_comes_later_on_another_node_sees_a_poll_with_the_votes_of_both(start: Start) -> None:
+    one, two = await start(), await start()
+    al, bo = await one.enter("Al"), await two.enter("Bo")
+    al.types("/poll tea? | yes | no", "/poll cake? | yes | no")
+    await bo.sees("*** Al asks: cake? 1) yes 2) no (type /vote and a number) ***")
+    bo.types("/vote 1 1")
+    al.types("/vote 2 1", "/poll close 1", "/poll delete")
+    await bo.sees("*** Al has deleted a message ***")
+    guests = " (2 votes by guests who can vote again under another name)"
+    shown = f"*** Al asks: tea? 1) yes 2) no [yes 1, no 1{guests}] (closed) ***"
+    for node in (one, two, await start()):
+        cy = await node.enter(f"Cy{node.broker.node}")
+        await cy.sees(shown)
+        cy.types("/history")
+        await cy.sees(shown)
+        assert "cake" not in cy.seen

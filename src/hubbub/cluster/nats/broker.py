@@ -274,7 +274,8 @@ class JetStreamBroker:
             feed = await self.following.room(query.room)
         if feed is None or not (query.viewer.system or readable(query.viewer, feed.state.room)):
             return LogPage(())
-        return await self.as_changed(await reading.answer(feed, query))
+        # The room's feed knows its newest entries at once, and the copy all others.
+        return feed.as_changed(await self.as_changed(await reading.answer(feed, query)))
 
 
 async def _as_stored(page: LogPage) -> LogPage:

@@ -34,6 +34,7 @@ from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import HISTORY, Entry, Kind
 from hubbub.model.messages.overlays import overlaid, target_of
+from hubbub.model.queries import LogPage
 from hubbub.model.room.absent import LOOKED_BACK
 
 log = logging.getLogger("hubbub")
@@ -358,6 +359,13 @@ class RoomFeed(RoomLog):
         elif target_of(entry.body):
             shown = (overlaid(one, entry) for one in self.recent)
             self.recent = deque((one for one in shown if isinstance(one.body, HISTORY)), RECENT)
+
+    def as_changed(self, page: LogPage) -> LogPage:
+        """Return a page of the room's log, the newest messages and polls on it as later entries have changed them."""
+        now = {(one.seq, one.id): one for one in self.recent}
+        known = ((entry, now.get((entry.seq, entry.id))) for entry in page.entries)
+        changed = [structs.replace(one, body=new.body, tags=new.tags) if new else one for one, new in known]
+        return structs.replace(page, entries=changed)
 
     def doubt(self) -> None:
         """Request a check whether the stream has the newest message as it was delivered."""
