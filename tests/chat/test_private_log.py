@@ -361,6 +361,25 @@ def test_messages_of_a_conversation_are_corrected_and_reacted_to_on_all_screens_
     assert codes(ann) == ["no-such-message"] * 2 and codes(guest) == ["not-logged-in"] * 2
 
 
+def test_answer_in_private_is_no_message_to_the_room() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    (guest,) = post.house.enter("Gast")
+    ann.types("in the room", "/msg Bo tea?")
+    post.settle()
+    id = post.house.broker.log[-1].id
+    post.house.forget()
+    bo.types("/re @Ann yes please", "/re @Ann", "/re @Nemo hm")
+    ann.types("/re @Ann hm")
+    guest.types("/re @Ann hm")
+    post.settle()
+    said = post.house.broker.of(ROOM)[-1]
+    assert (said.body, said.tags) == (Said("yes please"), f"+reply={id}")
+    assert not [one for one in post.house.broker.of("lobby") if isinstance(one.body, Said) and one.nick != "Ann"]
+    assert codes(bo) == ["argument-missing", "no-such-name"]
+    assert codes(ann) == ["no-such-message"] and codes(guest) == ["not-logged-in"]
+
+
 def test_no_act_reaches_a_message_of_another_room_or_conversation_by_its_id() -> None:
     post = Post("Ann", "Bo", "Cy")
     ann, bo, cy = (post.log_in(name) for name in ("Ann", "Bo", "Cy"))

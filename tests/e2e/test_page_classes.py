@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from browser import PHONE, Enter, say
+from browser import PHONE, Enter, badge, say
 from playwright.sync_api import Locator, Page, expect
 from test_page import AXE, check_rules
 
@@ -126,6 +126,28 @@ def test_vote_is_taken_back_by_the_button_that_gave_it(server: Server, enter: En
     yes.click()
     expect(yes).to_have_text("yes 0 votes")
     expect(yes).to_have_attribute("aria-pressed", "false")
+
+
+def test_poll_counts_as_unread_and_is_read_back(server: Server, enter: Enter) -> None:
+    tess, ann = in_class(enter, server, "Tess"), enter(server, "Ann")
+    for line, room in (("/join class", "class"), ("/join lobby", "lobby")):
+        say(ann, line)
+        expect(ann.locator("h1")).to_have_text(room)
+    say(tess, "/poll tea? | yes | no")
+    expect(badge(ann, "class")).to_have_text(re.compile("^1"))
+    kit(tess).get_by_role("button", name=re.compile("^yes")).click()
+    expect(kit(tess)).to_contain_text("yes 1 vote")
+    say(tess, "/poll close")
+    expect(tess.locator("li.event", has_text="has ended a poll")).to_be_visible()
+    say(ann, "/join class")
+    expect(ann.locator(".log .poll")).to_contain_text("The poll has ended.")
+    told = "Tess asks: tea? 1) yes 2) no [yes 1, no 0] (closed)"
+    say(ann, "/history")
+    expect(ann.get_by_text(told)).to_be_visible()
+    ann.get_by_role("button", name="Search").first.click()
+    ann.fill("#words", "tea")
+    ann.keyboard.press("Enter")
+    expect(ann.locator(".search li")).to_contain_text(told)
 
 
 def test_code_is_made_shown_used_and_ended(server: Server, enter: Enter) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hubbub.chat.operations.asking import LogQuestion, raw_question
+from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session, wrote
 from hubbub.chat.turns import ClientStep
@@ -194,7 +195,7 @@ def _redact(hub: Hub, session: Session, room: Place, entry: Entry | None, asked:
     _change(hub, session, room, Action.REDACT_OWN if own else Action.REDACT, Redacted(entry.id, said_why))
 
 
-def answer(session: Session, room: Room, which: Which, text: str, whole: str = "") -> None:
+def answer(session: Session, room: Place, which: Which, text: str, whole: str = "") -> None:
     """Publish a message that answers another one.
 
     If there is none, and `whole` is not "", that is the text of an answer to the last message of somebody else.
@@ -205,6 +206,8 @@ def answer(session: Session, room: Room, which: Which, text: str, whole: str = "
 def _answer(hub: Hub, session: Session, room: Place, entry: Entry | None, asked: MessageAct) -> None:
     if asked.whole and (entry is None or type(entry.body) is not Said):
         find(session, room, Which(own=False), "answer", text=asked.whole)
+    elif isinstance(room, Conversation):
+        direct.send_private(hub, session, room.parties.name, asked.text, tags=reply_tag(_there(entry).id))
     else:
         hub.say(session, asked.text, room.name, tags=reply_tag(_there(entry).id))
 

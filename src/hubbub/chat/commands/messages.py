@@ -10,7 +10,7 @@ from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.messages import LOOKED_AT, Which
 from hubbub.model.events import Notice
 from hubbub.text import refusals
-from hubbub.text.cleaning import clean
+from hubbub.text.cleaning import clean, is_blank
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
@@ -39,6 +39,13 @@ def _where(hub: Hub, session: Session, name: str) -> messages.Place:
 
 
 def _answer(hub: Hub, session: Session, argument: str) -> None:
+    first, _, text = argument.partition(" ")
+    # With a colon it is the way in which a text mentions somebody in the room.
+    if first.startswith("@") and not first.endswith((":", ",")):
+        if is_blank(text):
+            raise refusals.ARGUMENT_MISSING(synopsis=ROWS[0].synopsis)
+        messages.answer(session, _where(hub, session, first), Which(own=False), text.strip())
+        return
     room = hub.rooms.of(session)
     which, rest = _split(argument)
     if which is None or not rest:
@@ -100,7 +107,7 @@ def _pins(hub: Hub, session: Session, _: str) -> None:
 
 
 ROWS = (
-    SlashCommand("re", "[NAME] TEXT", "Answer the last message of somebody else, or of NAME.", _answer),
+    SlashCommand("re", "[NAME] TEXT", "Answer the last message of others, or NAME; @NAME in private.", _answer),
     SlashCommand("fix", "TEXT", "Correct your last message; @NAME TEXT the last one to NAME.", _correct),
     SlashCommand("delete", "[@NAME] [N]", "Delete your last or Nth last message, or one to NAME.", _delete),
     SlashCommand(
