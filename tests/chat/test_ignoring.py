@@ -43,6 +43,16 @@ def test_what_a_guest_says_is_hidden_and_a_rename_does_not_evade_it() -> None:
     assert set(texts(seen)) == {"mine", "hello"} and seen[-1] == Notice(("You ignore Bo",))
 
 
+def test_history_in_which_all_is_hidden_is_no_silence() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    says(house, bo, "hi", "/poll tea? | yes | no")
+    says(house, al, "/ignore Bo")
+    house.forget()
+    says(house, al, "/history", "/search hi")
+    assert al.sees() == [Notice(("All of it is by people whom you ignore",))] * 2
+
+
 def test_people_are_shown_again() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

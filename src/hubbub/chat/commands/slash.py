@@ -20,6 +20,7 @@ from hubbub.model import searching
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, RoomsListed, RoomSummary
+from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Since
 from hubbub.model.viewer import ASKER
 from hubbub.text import refusals
@@ -245,8 +246,8 @@ class PastAsked(LogQuestion, frozen=True):
 
 def _past(hub: Hub, session: Session, asked: PastAsked, page: LogPage) -> Event:
     notes = [page.note] if page.note else []
-    if not page.entries:
-        return Notice((asked.none, *notes))
+    if not shown(session.ignored, page.entries):
+        return Notice(("All of it is by people whom you ignore" if page.entries else asked.none, *notes))
     more = [asked.more] if page.more and asked.more else []
     return HistoryShown(page.entries, hub.clock(), tail=(*more, *notes))
 
