@@ -111,11 +111,11 @@ def test_a_name_is_registered_before_its_owner_has_a_user() -> None:
     town = Town()
     peer = town.house.connect()
     outcomes: list[Refused | None] = []
-    town.hub.account_users.register(peer.session, "Ann", "secret", outcomes.append)
+    town.hub.credentials.register(peer.session, "Ann", "secret", outcomes.append)
     town.settle()
     assert outcomes == [None] and peer.user.nick == "Ann" and peer.user.account
     gone = town.house.connect()
-    town.hub.account_users.register(gone.session, "Zoe", "secret", outcomes.append)
+    town.hub.credentials.register(gone.session, "Zoe", "secret", outcomes.append)
     gone.leave()
     town.settle()
     assert outcomes == [None] and town.accounts.find("Zoe")
@@ -798,8 +798,8 @@ def test_a_credential_is_proven_before_the_session_has_a_user() -> None:
     peer, gone = town.house.connect(), town.house.connect()
     proven: list[object] = []
     for one in (peer, gone):
-        start = town.hub.account_users.registration(one.session, "Zoe", "secret")
-        town.hub.account_users.prove(one.session, start, proven.append)
+        start = town.hub.credentials.registration(one.session, "Zoe", "secret")
+        town.hub.credentials.prove(one.session, start, proven.append)
     gone.leave()
     town.settle()
     assert proven == [town.accounts.find("Zoe")] and peer.session.user is None
@@ -984,7 +984,7 @@ def test_a_further_login_to_the_same_account_gives_the_session_its_rights() -> N
     account = town.accounts.find("Ann")
     assert account
     limited, bot = structs.replace(account, permit=Permit(("read", "say")), grant="t1"), town.house.connect()
-    log_in = town.hub.account_users.check
+    log_in = town.hub.credentials.check
     log_in(bot.session, lambda peer, done: done(limited), lambda refusal: None)
     town.settle()
     user = bot.user
@@ -1007,7 +1007,7 @@ def test_a_session_ends_with_the_token_or_cookie_that_it_came_with() -> None:
     peers = [town.log_in("Ann"), *(town.house.connect() for _ in range(3))]
     for peer, grant in zip(peers[1:], ("one", "two", "one"), strict=True):
         proven = structs.replace(account, grant=grant)
-        town.hub.account_users.check(peer.session, lambda peer, done, proven=proven: done(proven), lambda refusal: None)
+        town.hub.credentials.check(peer.session, lambda peer, done, proven=proven: done(proven), lambda refusal: None)
     town.settle()
     peers[3].leave()
     town.house.forget()

@@ -34,6 +34,7 @@ from hubbub.chat.session import Room, Session, User
 from hubbub.chat.steps import Steps, is_hidden
 from hubbub.chat.users.account_users import AccountUsers
 from hubbub.chat.users.accounts import Accounts
+from hubbub.chat.users.credential_checks import CredentialChecks
 from hubbub.chat.users.lingering import Lingering
 from hubbub.chat.users.naming import Naming
 from hubbub.chat.users.reading import Reading
@@ -89,6 +90,7 @@ class Hub(Core):
         self.naming = Naming(self, self.rooms, self.depart)
         self.lingering = Lingering(self, self.rooms, self.remote, self.leave)
         self.account_users = AccountUsers(self, self.rooms, self.naming, self.remote, self, self.lingering)
+        self.credentials = CredentialChecks(self, self.naming, self.account_users)
         self.staying = Staying(self, self.rooms, self.remote, self.account_users, self, self.lingering)
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)

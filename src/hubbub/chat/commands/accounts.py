@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import Session, owner
-from hubbub.chat.users.account_users import PASSWORD, Login
+from hubbub.chat.users.account_users import PASSWORD
 from hubbub.chat.users.accounts import Checked, close
+from hubbub.chat.users.credential_checks import Login
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.events import Notice
@@ -36,7 +37,7 @@ def _register(hub: Hub, session: Session, argument: str) -> None:
     # A user with an ssh key needs no password.
     if not (session.ssh_key or password) or (invited and not code):
         raise refusals.ARGUMENT_MISSING(synopsis=f"/register {'CODE ' if invited else ''}PASSWORD")
-    hub.account_users.register(session, session.nick, password.strip(), partial(_answer, hub, session), code)
+    hub.credentials.register(session, session.nick, password.strip(), partial(_answer, hub, session), code)
 
 
 def _log_in(hub: Hub, session: Session, argument: str) -> None:
@@ -80,7 +81,7 @@ def change(
 
 
 def _password(hub: Hub, session: Session, password: str) -> None:
-    accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.account_users.peer(session)
+    accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.credentials.peer(session)
     ended = "cookies, tokens, codes and certificates" if not account.ssh_keys else "all other logins"
     told = f"Your password is changed; {ended} of your account have ended"
     if not account.password:
@@ -155,7 +156,7 @@ def _unregister(hub: Hub, session: Session, argument: str) -> None:
             lines.append("To delete all your messages as well, type /unregister PASSWORD take-back yes")
         hub.reply(session, Notice(tuple(lines)))
         return
-    accounts, peer, told = hub.nicks.accounts, hub.account_users.peer(session), f"The account {account.name} is closed"
+    accounts, peer, told = hub.nicks.accounts, hub.credentials.peer(session), f"The account {account.name} is closed"
     start = partial(close, accounts, account, password, peer, bool(take_back))
     change(hub, session, "account", start, lambda account: told)
 
@@ -198,7 +199,7 @@ def _join_key(hub: Hub, session: Session, key: SshKey, code: str) -> None:
         else:
             _add_key(hub, session, key)
 
-    hub.account_users.check(session, partial(hub.nicks.accounts.redeem, code), logged_in)
+    hub.credentials.check(session, partial(hub.nicks.accounts.redeem, code), logged_in)
 
 
 def _add_key(hub: Hub, session: Session, key: SshKey) -> None:

@@ -19,7 +19,6 @@ from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.turns import Operation, OperationKind, by_name
-from hubbub.chat.users.accounts import Checked, LoginPeer
 from hubbub.chat.users.lingering import Lingering
 from hubbub.chat.users.naming import Naming
 from hubbub.errors import Refused
@@ -29,13 +28,11 @@ from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Draft, Left
 from hubbub.model.events import LoggedIn, NickAssigned, Notice
 from hubbub.text import refusals
-from hubbub.text.addresses import is_loopback
 from hubbub.text.names import key_of
 
 PASSWORD = "password"  # the kind of the operation that changes it
 
 Outcome = Callable[[Refused | None], None]
-Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
 # Gets the time when the last session of somebody who stays ended, in epoch seconds, and by the id of a room the number
 # of the last entry that it was given there; 0.0 and nothing if that is not known.
 Recalled = Callable[[float, Mapping[str, int]], None]
@@ -59,13 +56,6 @@ class Chat(Protocol):
     def expel_here(self, user: User, reason: str) -> None:
         """End all sessions of a user on this node with a reason."""
         ...
-
-
-class Login(Struct, frozen=True):
-    """A session wants to log in with a name and a password or a code; without a name, with a code alone."""
-
-    name: str
-    secret: str
 
 
 class LoginDue(Struct, frozen=True):
@@ -104,13 +94,10 @@ class AccountUsers:
         self._lingering = lingering
         # Reads what the owner of an account who stays, and has no session on any node, was given last; see Staying.
         self.recall: Callable[[str, Recalled], None] = lambda id, done: done(0.0, {})
-        self._registering: set[str] = set()  # the folded names that sessions here are registering
-        # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
+        self.registering: set[str] = set()  # the folded names that sessions here are registering
         self._due: dict[Session, list[Callable[[], None]]] = {}  # logins whose turn comes, by LoginDue
-        core.operations |= by_name(
-            OperationKind(LoginDue, self._go_on, moves=False),
-            OperationKind(Login, self._checked, self._check_login, at_once=True),
-        )
+        core.operations |= by_name(OperationKind(LoginDue, self._go_on, moves=False))
+        # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
         self._coming: dict[str, tuple[User, list[Callable[[], None]]]] = {}
 
     def log_in(self, session: Session, account: Account, outcome: Outcome) -> None:
@@ -129,7 +116,7 @@ class AccountUsers:
         user, there = session.user, self._core.owners.get(account.host)
         now = self._check_still(account)
         if user and user.account:
-            self._check_same(session, account)
+            check_same(session, account)
             session.permit = account.permit
             self._rooms.fit(session)
             self._greet(session, user)
@@ -172,12 +159,6 @@ class AccountUsers:
             del self._due[session]
         go_on()
 
-    def _check_same(self, session: Session, account: Account) -> None:
-        """Raise Refused if a session is logged in to another account: its nick and its rooms belong to that one."""
-        mine = session.user.account if session.user else None
-        if mine and mine.id != account.id:
-            raise refusals.LOGGED_IN_ALREADY(name=mine.name)
-
     def _check_still(self, account: Account) -> Account:
         """Return the newest record of an account.
 
@@ -198,7 +179,7 @@ class AccountUsers:
 
         def go_on() -> None:
             if not session.closed:
-                self._finish(session, account, outcome)
+                self.finish(session, account, outcome)
             session.end(operation)
 
         return go_on
@@ -209,100 +190,8 @@ class AccountUsers:
             for go_on in self._coming.pop(id)[1]:
                 go_on()
 
-    def register(self, session: Session, name: str, password: str, outcome: Outcome, code: str = "") -> None:
-        """Register a name, and log the session in.
-
-        Args:
-            session: the session; its next commands wait for the outcome.
-            name: the name; that of its user if it has one.
-            password: the new password.
-            outcome: called later, unless the session closes.
-            code: an invitation.
-
-        Raises:
-            Refused: the session is logged in already, or somebody else holds the name.
-
-        """
-        if session.user and session.user.account:
-            raise refusals.LOGGED_IN_ALREADY(name=session.nick)
-        self.check(session, self.registration(session, name, password, code), outcome)
-
-    def registration(self, session: Session, name: str, password: str, code: str = "") -> Start:
-        """Return the start of the registration of a name, for `check` or `prove`.
-
-        Raises:
-            Refused: the name is not valid, or somebody else holds it.
-
-        """
-        nick = self._core.nicks.unregistered(name, session.user)
-        key = key_of(nick)
-        self._registering.add(key)
-
-        def start(peer: LoginPeer, done: Checked) -> None:
-            def registered(account: Account | Refused) -> None:
-                self._registering.discard(key)
-                if isinstance(account, Refused) and self._core.nicks.accounts.find(nick):
-                    self._naming.give_up_name(nick)  # somebody else was faster
-                done(account)
-
-            self._core.nicks.accounts.register(nick, password, peer, registered, code, session.ssh_key)
-
-        return start
-
-    def prove(self, session: Session, start: Start, done: Checked) -> None:
-        """Check a credential of a session that logs in with its account later.
-
-        Args:
-            session: the session; its next commands wait for the outcome.
-            start: starts the check for a peer, and calls back with the account or the refusal.
-            done: called later, unless the session closes, with the account or the refusal.
-
-        """
-        operation = session.begin("login")
-
-        def checked(account: Account | Refused) -> None:
-            if not session.closed:
-                done(self._held(session, account))
-            session.end(operation)
-
-        start(self.peer(session), checked)
-
-    def _held(self, session: Session, account: Account | Refused) -> Account | Refused:
-        """Let a session end with the token or cookie of its login; refuse a login to another account."""
-        if isinstance(account, Account):
-            try:
-                self._check_same(session, account)
-            except Refused as refusal:
-                return refusal
-            self._core.holders.hold(session, account.grant)
-        return account
-
-    def check(self, session: Session, start: Start, outcome: Outcome) -> None:
-        """Check a credential of a session, and log the session in if it is right.
-
-        Args:
-            session: the session; its next commands wait for the outcome.
-            start: starts the check for a peer, and calls back with the account or the refusal.
-            outcome: called later, unless the session closes: with None, or with the refusal.
-
-        """
-        self.prove(session, start, lambda account: self._finish(session, account, outcome))
-
-    def _check_login(self, session: Session, login: Login, done: Checked) -> None:
-        accounts, peer = self._core.nicks.accounts, self.peer(session)
-        if login.name:
-            accounts.log_in(login.name, login.secret, peer, done)
-        else:
-            accounts.redeem(login.secret, peer, done)
-
-    def _checked(self, session: Session, login: Login, account: Account | Refused) -> None:
-        def outcome(refusal: Refused | None) -> None:
-            if refusal:
-                self._core.refuse(session, refusal)
-
-        self._finish(session, self._held(session, account), outcome)
-
-    def _finish(self, session: Session, account: Account | Refused, outcome: Outcome) -> None:
+    def finish(self, session: Session, account: Account | Refused, outcome: Outcome) -> None:
+        """Log a session in after the check of its credential, or report the refusal; see `log_in`."""
         if isinstance(account, Refused):
             outcome(account)
             return
@@ -310,10 +199,6 @@ class AccountUsers:
             self.log_in(session, account, outcome)
         except Refused as refusal:
             outcome(refusal)
-
-    def peer(self, session: Session) -> LoginPeer:
-        """Return the peer of a session, as the check of a credential needs it."""
-        return LoginPeer(session.address, session.secure or is_loopback(session.address))
 
     def _take_back(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Let the guest who holds the name of an account have another one, and log in when the name is free."""
@@ -376,7 +261,7 @@ class AccountUsers:
                 there.left_at, there.given = left_at, dict(given)
                 self._move(session, there, account, outcome)
             elif not session.closed:
-                self._finish(session, account, outcome)
+                self.finish(session, account, outcome)
             session.end(operation)
 
         self.recall(account.id, recalled)
@@ -457,7 +342,7 @@ class AccountUsers:
         if user is None or user.is_remote:
             if user:
                 user.account = account
-            busy = key_of(account.name) in self._registering or account.id in self._coming
+            busy = key_of(account.name) in self.registering or account.id in self._coming
             self._naming.give_up_name(account.name, exact=not busy)
         elif not account.is_open(self._core.clock()):
             self._chat.expel_here(user, f"The account {account.name} is closed")
@@ -477,3 +362,10 @@ class AccountUsers:
             if not any(isinstance(one, Operation) and one.kind == PASSWORD for one in session.pending):
                 self._core.reply(session, Notice(("Your password was changed; log in again",)))
                 self._chat.depart(session, "password changed")
+
+
+def check_same(session: Session, account: Account) -> None:
+    """Raise Refused if a session is logged in to another account: its nick and its rooms belong to that one."""
+    mine = session.user.account if session.user else None
+    if mine and mine.id != account.id:
+        raise refusals.LOGGED_IN_ALREADY(name=mine.name)

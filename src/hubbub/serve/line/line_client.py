@@ -296,7 +296,7 @@ class LineClient:
         """Return whether a peer may register a name now; not a program, which has sent lines already."""
         if self._early or self._reader.has_line():
             return False
-        accounts, peer = self._hub.nicks.accounts, self._hub.account_users.peer(self._session)
+        accounts, peer = self._hub.nicks.accounts, self._hub.credentials.peer(self._session)
         return accounts.registration != "closed" and accounts.takes_passwords(peer)
 
     def _offer_registration(self, name: str) -> None:

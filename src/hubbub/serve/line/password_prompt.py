@@ -115,7 +115,7 @@ class PasswordPrompt(SecretPrompt):
 
     @property
     def _question(self) -> str:
-        takes_passwords = self._hub.nicks.accounts.takes_passwords(self._hub.account_users.peer(self._session))
+        takes_passwords = self._hub.nicks.accounts.takes_passwords(self._hub.credentials.peer(self._session))
         return (
             f"{'Password or code' if takes_passwords else 'Code of another device'}{self._seen(' (it can be seen)')}: "
         )
@@ -125,7 +125,7 @@ class PasswordPrompt(SecretPrompt):
 
     def _take(self, line: str) -> None:
         start = partial(self._hub.nicks.accounts.log_in, self._name, line)
-        self._hub.account_users.check(self._session, start, self._checked)
+        self._hub.credentials.check(self._session, start, self._checked)
 
 
 class RegistrationPrompt(SecretPrompt):
@@ -185,6 +185,6 @@ class RegistrationPrompt(SecretPrompt):
             self._checked(refusals.PASSWORDS_DIFFER())
             return
         try:
-            self._hub.account_users.register(self._session, self._name, self._password, self._checked, self._code)
+            self._hub.credentials.register(self._session, self._name, self._password, self._checked, self._code)
         except Refused as refusal:  # somebody else has the name by now
             self._done(refusal.text)

@@ -170,7 +170,7 @@ class AccountPages:
 
         if client := self._client(body.resume):
             session = client.session
-            return await self._give_cookie(call, client, partial(self._hub.account_users.check, session, start))
+            return await self._give_cookie(call, client, partial(self._hub.credentials.check, session, start))
         account: Account = await outcome_of(partial(start, call.login_peer))
         return await self._with_cookie(call, account, None)
 
@@ -178,7 +178,7 @@ class AccountPages:
         body = await self._body(call, wire.Credentials)
         if client := self._client(body.resume):
             session = client.session
-            register = self._hub.account_users.register
+            register = self._hub.credentials.register
             start = partial(register, session, session.nick, body.secret, code=body.code)
             return await self._give_cookie(call, client, lambda outcome: start(outcome=outcome))
         name = self._hub.nicks.unregistered(body.name)

@@ -347,7 +347,7 @@ class WebSocketClient:
 
         if request.password:
             start = partial(accounts.log_in, request.name.strip(), request.password)
-            users.check(self._session, start, outcome)
+            self._hub.credentials.check(self._session, start, outcome)
         elif proven := self._visitor.account:
             account = accounts.find(proven.name)  # it may have changed since the handshake
             if account is None or account.id != proven.id or not account.is_open(self._hub.clock()):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from hubbub.chat.users.account_users import Outcome, Start
+from hubbub.chat.users.account_users import Outcome
 from hubbub.chat.users.accounts import Checked, LoginPeer, ScramLogin
+from hubbub.chat.users.credential_checks import Start
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account
 from hubbub.serve.accept.tls import client_fingerprint
@@ -69,7 +70,7 @@ def check(client: IrcClient, start: Start, done: Outcome) -> None:
         else:
             registration.complete(client)
 
-    client.hub.account_users.prove(client.session, start, proven)
+    client.hub.credentials.prove(client.session, start, proven)
 
 
 def _enter(client: IrcClient, account: Account) -> None:
@@ -123,9 +124,7 @@ def authenticate(client: IrcClient, params: list[str]) -> None:
         _fail(client)
     else:
         scram = client.hub.nicks.accounts.scram if mechanism == "SCRAM-SHA-256" else None
-        client.exchange = SaslExchange(
-            mechanism, scram(client.hub.account_users.peer(client.session)) if scram else None
-        )
+        client.exchange = SaslExchange(mechanism, scram(client.hub.credentials.peer(client.session)) if scram else None)
         client.reply("AUTHENTICATE", sasl.NOTHING)
 
 

@@ -102,7 +102,7 @@ def _register(client: IrcClient, words: list[str]) -> None:
     if login.is_logged_in(client):
         raise refusals.LOGGED_IN_ALREADY(name=client.nick)
     code = words[1] if len(words) > 1 else ""
-    start = client.hub.account_users.registration(client.session, client.nick, words[0], code)
+    start = client.hub.credentials.registration(client.session, client.nick, words[0], code)
     login.check(client, start, partial(_answer, client, f"{client.nick} is yours now."))
 
 
@@ -162,7 +162,7 @@ def _set(client: IrcClient, words: list[str]) -> None:
     accounts, account, (setting, value) = client.hub.nicks.accounts, changeable_account(client.session), words[:2]
     setting, start = setting.upper(), None
     if setting == "PASSWORD":
-        peer = client.hub.account_users.peer(client.session)
+        peer = client.hub.credentials.peer(client.session)
         start = partial(accounts.change_password, account, value, peer)
         _wait(
             client,

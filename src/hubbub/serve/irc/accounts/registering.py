@@ -40,7 +40,7 @@ def register(client: IrcClient, params: list[str]) -> None:
 
 def _register(client: IrcClient, verb: str, name: str, password: str, code: str = "") -> None:
     try:
-        start = client.hub.account_users.registration(client.session, name, password, code)
+        start = client.hub.credentials.registration(client.session, name, password, code)
     except Refused as refusal:
         _answer(client, verb, name, refusal)
     else:
