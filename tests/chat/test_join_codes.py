@@ -46,7 +46,8 @@ def code(house: House, al: Peer, *words: str) -> str:
     """Return a new code for the room ops."""
     house.forget()
     typed(house, al, " ".join(("/invite code", *words)))
-    (line,) = told(al)
+    line, joining = told(al)
+    assert joining == f"/join {line.split()[2]}"
     return line.split()[2]
 
 
@@ -80,10 +81,14 @@ def test_code_is_told_with_its_lifetime_and_an_address() -> None:
     house.forget()
     typed(house, al, "/invite code 90m 30 uses", "/invite code 1h", "/invite code 1m 1", "/codes")
     lines = told(al)
-    assert lines[0] == "The code BBBB-BBBC lets 30 people into ops for 90 minutes: /join BBBB-BBBC"
-    assert lines[1] == "http://192.0.2.7:8888/#ops?key=BBBB-BBBC"
-    assert lines[2].endswith("everybody who has it into ops for 60 minutes: /join BBBB-BBBD")
-    assert lines[6:] == [
+    assert lines[:3] == [
+        "The code BBBB-BBBC lets 30 people into ops for 90 minutes:",
+        "/join BBBB-BBBC",
+        "http://192.0.2.7:8888/#ops?key=BBBB-BBBC",
+    ]
+    assert lines[3] == "The code BBBB-BBBD lets everybody who has it into ops for 60 minutes:"
+    assert lines[6].startswith("The code BBBB-BBBF lets 1 person into ops for ")
+    assert lines[9:] == [
         "BBBB-BBBC: for 90 minutes more, 0 of 30 used (by Al)",
         "BBBB-BBBD: for 60 minutes more (by Al)",
         "BBBB-BBBF: for 1 minute more, 0 of 1 used (by Al)",

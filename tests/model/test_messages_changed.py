@@ -203,6 +203,13 @@ def test_no_client_can_send_the_tags_of_the_server() -> None:
     assert shown(own) == "+reply=x.1" and clean_tags("reactions={}") == ""
 
 
+def test_a_hand_that_is_up_keeps_its_place() -> None:
+    ann, bo = HandMoved("up", "Ann!~nc@ann.nc"), HandMoved("up", "Bo!~nc@bo.nc")
+    state = room(ann, bo)
+    assert not state.apply(entry(ann, "y.9", seq=9))
+    assert [nick for nick, _ in state.hands] == ["ann", "bo"]
+
+
 def test_a_hand_ends_with_a_name_that_has_a_voice() -> None:
     host = "~nc@ann.nc"
     bodies = [

@@ -264,8 +264,8 @@ def delete(file: str | None, name: str, free: bool, messages: str, **flags: Any)
 def export(file: str | None, name: str, **flags: Any) -> None:
     """Print all that is stored of NAME, without its secrets.
 
-    The first line is a JSON object with the account, its tokens and its cookies. Each other line is a message that its
-    owner has sent while logged in, as in `hubbub export`.
+    The first line is a JSON object with the account, its tokens and its cookies. Each other line is a message or poll
+    that its owner has sent while logged in, as in `hubbub export`.
     """
 
     async def task(accounts: AccountRegistry) -> tuple[Account, dict[str, Any]]:

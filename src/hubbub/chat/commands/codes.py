@@ -58,8 +58,10 @@ def make_code(hub: Hub, session: Session, words: Sequence[str]) -> None:
 def _told(hub: Hub, room: Room, letters: str) -> Iterator[str]:
     code = shown_code(letters)
     one = hub.rooms.codes.of(letters)[0]
-    whom = f"{one.most} people" if one.most else "everybody who has it"
-    yield f"The code {code} lets {whom} into {room.name} for {_span(one.expires - one.created)}: /join {code}"
+    people = "1 person" if one.most == 1 else f"{one.most} people"
+    whom = people if one.most else "everybody who has it"
+    yield f"The code {code} lets {whom} into {room.name} for {_span(one.expires - one.created)}:"
+    yield f"/join {code}"  # a line of its own, which is not wrapped
     if hub.page_url:
         yield f"{hub.page_url}#{quote(room.name)}?key={code}"
 
