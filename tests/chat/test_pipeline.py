@@ -10,7 +10,8 @@ from doubles import House, Peer
 from hubbub.chat import pipeline as pipeline_module
 from hubbub.chat.pipeline import STORM_JOINS, Pipeline
 from hubbub.chat.postings_by_id import PostingsById
-from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
+from hubbub.chat.replies import TURN_LIMIT, UNSETTLED_LIMIT
+from hubbub.chat.session import Posting
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal, RoomEntered
 from records import changed, draft_of, entry_of, text_in

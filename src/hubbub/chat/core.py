@@ -12,11 +12,12 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
+from hubbub.chat.posting import MEMBERSHIP, Barrier
 from hubbub.chat.private.positions import Positions
 from hubbub.chat.rooms.delivery import Delivery, Limits, LogReader
 from hubbub.chat.rooms.loaded_room import slices
 from hubbub.chat.rooms.loaded_rooms import LoadedRooms
-from hubbub.chat.session import MEMBERSHIP, Barrier, Posting, Room, Session, User
+from hubbub.chat.session import Posting, Room, Session, User
 from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.grant_holders import GrantHolders
 from hubbub.chat.users.nicks import Nicks

@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from hubbub.chat.posting import MEMBERSHIP
 from hubbub.chat.postings_by_id import PostingsById
-from hubbub.chat.session import MEMBERSHIP, Posting, Session
+from hubbub.chat.session import Posting, Session
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
     Draft,

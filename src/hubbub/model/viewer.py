@@ -9,7 +9,7 @@ from hubbub.model.accounts.grants import SCOPES
 
 
 class Principal(Protocol):
-    """The user whose rights are asked for, as far as the rules need to know them; chat/session.py explains each."""
+    """The user whose rights are asked for, as far as the rules need to know them; chat/users/user.py explains each."""
 
     @property
     def id(self) -> str:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.person import Person, Screen, note_details, take_details
 from hubbub.chat.nodes.remote_members import RemoteMembers
-from hubbub.chat.session import NOTHING, User
+from hubbub.chat.replies import NOTHING
+from hubbub.chat.session import User
 from hubbub.model.accounts.account import id_of, is_account
 from hubbub.model.entries import Entry
 from hubbub.model.events import Event, Private

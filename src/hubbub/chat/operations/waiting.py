@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import convert, to_builtins
 
-from hubbub.chat.session import Session, Turn
+from hubbub.chat.replies import Turn
+from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, Operation
 
 Waiting = Sequence[tuple[str, Any]]  # kinds of operations with their requests, and of a client's steps with arguments

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
+from hubbub.chat.posting import Parties
 from hubbub.chat.private.positions import Position, Positions
-from hubbub.chat.session import Parties, Session
+from hubbub.chat.session import Session
 from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account
 from hubbub.model.conversation import conversation_of, is_conversation, partner_of

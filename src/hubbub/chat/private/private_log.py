@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
-from hubbub.chat.session import Parties, Posting, Session, User
+from hubbub.chat.posting import Parties
+from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.steps import give
 from hubbub.chat.turns import OperationKind, by_name
 from hubbub.errors import BrokerError

@@ -31,7 +31,7 @@ CHUNK_COST = 800  # bytes of a batch in memory besides its entries, as measured
 
 
 class Member(Principal, Protocol):
-    """A user, as far as a room needs to know them; chat/session.py has the class."""
+    """A user, as far as a room needs to know them; chat/users/user.py has the class."""
 
     @property
     def rooms(self) -> dict[str, Any]:

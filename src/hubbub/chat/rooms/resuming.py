@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Session, Turn, owner
+from hubbub.chat.replies import Turn
+from hubbub.chat.session import Session, owner
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.errors import Refused
 from hubbub.text import names

@@ -9,8 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
+from hubbub.chat.replies import NOTHING
 from hubbub.chat.rooms.membership import Rooms
-from hubbub.chat.session import NOTHING, Posting, Room, Session, User, author, owner
+from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import ClientStep, Operation, OperationKind, by_name
 from hubbub.errors import Refused
 from hubbub.model.access import Action
