@@ -142,8 +142,11 @@ def test_open_polls_are_few_and_an_old_one_gives_way() -> None:
     typed(house, bo, "/poll tea? | yes | no")
     assert lines(bo) == ["list-full"]
     house.now += polls.STALE + 1
-    typed(house, bo, "/poll tea? | yes | no")
-    assert len(lines(bo)) == 1 and len(state(house).polls) == MAX_POLLS
+    typed(house, bo, "/poll tea? | yes | no", "/history")
+    asked = "*** Bo asks: tea? 1) yes 2) no (type /vote and a number) ***"
+    shown = screen(bo)
+    assert shown[:2] == ["*** Bo ends a poll: 0? yes 0, no 0 ***", asked] and len(state(house).polls) == MAX_POLLS
+    assert shown[2] == "*** Al asks: 0? 1) yes 2) no [yes 0, no 0] (closed) ***" and shown[-1] == asked
 
 
 def test_votes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

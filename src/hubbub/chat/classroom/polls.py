@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hubbub.chat.classroom import ballots, hands
@@ -31,14 +32,21 @@ def open_poll(hub: Hub, session: Session, room: Room, question: str, answers: Se
         raise refusals.POLL_INVALID(limit=polls.MOST_ANSWERS)
     if sum(len(text.encode()) for text in (question, *chosen)) > polls.POLL_BYTES:
         raise refusals.POLL_TOO_LONG(limit=polls.POLL_BYTES)
-    known = room.state.polls.values()
-    if len(known) >= MAX_POLLS and min(poll.time for poll in known) > hub.clock() - STALE:
-        raise refusals.POLLS_FULL(limit=MAX_POLLS)
+    if len(room.state.polls) >= MAX_POLLS:
+        _end_oldest(hub, session, room)
     viewer = hub.viewer(session)
     room.state.slow.note(viewer)
     hub.publish(session, room.state, Polled(question, chosen), nick=session.nick)
     assert viewer.user is not None  # as for everybody in a room
     hands.use_turn(hub, session, room, viewer.user)
+
+
+def _end_oldest(hub: Hub, session: Session, room: Room) -> None:
+    """Publish the end of the oldest poll, so that the history shows it as closed. Raises Refused if it is not stale."""
+    oldest = min(room.state.polls.values(), key=attrgetter("time"))
+    if oldest.time > hub.clock() - STALE:
+        raise refusals.POLLS_FULL(limit=MAX_POLLS)
+    hub.publish(session, room.state, PollClosed(oldest.id), nick=session.nick)
 
 
 def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
