@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import socket
 import ssl
@@ -220,8 +221,8 @@ def waits_for(rtt: float) -> float:
             return bytes(68) + int(rtt * 1e6).to_bytes(4, "little")
 
     class Dispatcher:
-        def expects_browser(self, _: object) -> bool:
-            return False
+        def seconds_from_browser(self, _: object) -> float:
+            return math.inf
 
     anything: Any = None
     peer = sniffer.Sniffer(Dispatcher(), anything, Socket(), False)  # type: ignore[arg-type]
@@ -237,20 +238,32 @@ async def test_the_prompt_waits_longest_for_further_connections_of_a_browser(
         program.send(REQUEST)
         await program.rest()
         front = server.house.front.dispatcher
-        assert not front.expects_browser(dispatcher.Caller((), "127.0.0.1", front.shared.clock()))
+        assert front.seconds_from_browser(dispatcher.Caller((), "127.0.0.1", front.shared.clock())) == math.inf
         browser = await server.connect()
         browser.send(REQUEST.replace(b"Connection", b"User-Agent: Mozilla/5.0 (X11)\r\nConnection"))
         assert (await browser.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
         monkeypatch.setattr(sniffer, "PATIENCE", 0.0)
         monkeypatch.setattr(sniffer, "ROUND_TRIPS", 0)
         waiting = server.house.front.dispatcher.arrivals
-        monkeypatch.setattr(dispatcher, "BROWSING", 3600.0)
-        ahead = await server.connect()
-        await until(lambda: waiting)
-        assert [one._patience() for one in waiting] == [front.shared.settings.name_timeout]
-        ahead.send(REQUEST)
-        assert (await ahead.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
-        monkeypatch.setattr(dispatcher, "BROWSING", 0.0)
+        monkeypatch.setattr(sniffer, "BROWSING", 3600.0)
+        for together, patience in ((0.0, sniffer.MAX_PATIENCE), (3600.0, front.shared.settings.name_timeout)):
+            monkeypatch.setattr(sniffer, "TOGETHER", together)
+            ahead = await server.connect()
+            await until(lambda: waiting)
+            assert [one._patience() for one in waiting] == [patience]
+            ahead.send(REQUEST)
+            assert (await ahead.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+        monkeypatch.setattr(sniffer, "BROWSING", 0.0)
+        monkeypatch.setattr(sniffer, "TOGETHER", 0.0)
+        await comes(server, late=True)
+
+
+async def test_person_near_browsers_is_sent_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sniffer, "BROWSING", 3600.0)
+    monkeypatch.setattr(sniffer, "MAX_PATIENCE", 0.0)
+    async with serving(tmp_path) as (server, _):
+        front = server.house.front.dispatcher
+        front.note_browser(dispatcher.Caller((), "127.0.0.1", front.shared.clock() - 2 * sniffer.TOGETHER))
         await comes(server, late=True)
 
 
@@ -258,8 +271,8 @@ async def test_connection_that_a_browser_opens_with_its_first_one_is_sent_no_pro
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sniffer, "PATIENCE", 60.0)
-    monkeypatch.setattr(sniffer, "MAX_PATIENCE", 0.0)
-    monkeypatch.setattr(dispatcher, "BROWSING", 3600.0)
+    monkeypatch.setattr(sniffer, "BROWSING", 3600.0)
+    monkeypatch.setattr(sniffer, "TOGETHER", 3600.0)
     async with serving(tmp_path) as (server, _):
         front = server.house.front.dispatcher
         ahead, browser = await server.connect(), await server.connect()
@@ -315,8 +328,8 @@ async def test_addresses_of_browsers_are_forgotten_when_there_are_many(
         front = server.house.front.dispatcher
         callers = [dispatcher.Caller((), f"10.0.0.{at}", front.shared.clock()) for at in range(3)]
         for caller in callers:
-            front.note_browser(caller.where)
-        assert [front.expects_browser(caller) for caller in callers] == [False, True, True]
+            front.note_browser(caller)
+        assert [front.seconds_from_browser(caller) for caller in callers] == [math.inf, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 from collections import Counter
@@ -23,10 +24,7 @@ from hubbub.wire.sniff import Wire
 HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 # Unfinished TLS handshakes allowed per address. A school class behind one router opens its pages at the same time.
 HANDSHAKES = 128
-# A browser opens several connections at once, and sends on some of them long after. One that was sent the prompt first
-# takes it for a broken answer, and the page does not start.
-BROWSING = 2.0  # seconds after a connection of a browser for which further ones from its address are expected
-BROWSERS = 1024  # addresses that are remembered
+BROWSERS = 1024  # addresses of browsers that are remembered
 NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
 UNKNOWN = {  # the refusals of the wires that the server does not speak; refusals.NOT_SPOKEN for the others
     Wire.PROXY: refusals.NO_PROXY,
@@ -95,7 +93,8 @@ class Dispatcher:
         self.handshakes: set[asyncio.Task[None]] = set()
         self.encrypting: Counter[str] = Counter()  # unfinished TLS handshakes by address
         self.arrivals: set[Arrival] = set()  # connections whose wire is not known yet
-        self._browsers: dict[str, float] = {}  # time of the last connection of a browser by address, the oldest first
+        # By address, when the last connection of a browser was accepted; the one that was known last is at the end.
+        self._browsers: dict[str, float] = {}
 
     def close(self) -> None:
         """Close the connections whose wire is not known yet."""
@@ -139,17 +138,16 @@ class Dispatcher:
         connection.peer, connection.origin = caller.peer, caller.where
         return connection
 
-    def note_browser(self, where: str) -> None:
-        """Expect further connections of a browser from an address."""
-        self._browsers.pop(where, None)
-        self._browsers[where] = self.shared.clock()
+    def note_browser(self, caller: Caller) -> None:
+        """Remember the connection of a browser."""
+        self._browsers.pop(caller.where, None)
+        self._browsers[caller.where] = caller.since
         if len(self._browsers) > BROWSERS:
             del self._browsers[next(iter(self._browsers))]
 
-    def expects_browser(self, caller: Caller) -> bool:
-        """Return whether a connection that has sent nothing yet may be a further one of a browser."""
-        seen = self._browsers.get(caller.where)
-        return seen is not None and caller.since - seen < BROWSING
+    def seconds_from_browser(self, caller: Caller) -> float:
+        """Return the seconds between a connection and the last one of a browser from its address."""
+        return abs(caller.since - self._browsers.get(caller.where, -math.inf))
 
     def refusal(self, wire: Wire, caller: Caller) -> Refused | None:
         """Return the refusal of a peer that speaks this wire; None if it is allowed."""

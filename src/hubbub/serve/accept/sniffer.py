@@ -26,12 +26,16 @@ from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
 # MAX_PATIENCE seconds. The wait is this long because a program whose first bytes come after the prompt may not
 # understand the prompt. A round trip counts as at least HIDDEN_TRIP seconds: for a tunnel, such as `ssh -L`, the kernel
 # measures the round trip to the near end only.
-# A peer that may be a browser is sent nothing: Chromium opens more connections than it needs, keeps each for a minute,
-# and sends a later request on it even if it has received something there, which it takes for an invalid answer.
+# A browser opens more connections than it needs, and sends on some of them long after: Chromium keeps each for a
+# minute, and takes the prompt for an invalid answer to a later request. So a peer whose connection was opened together
+# with one of a browser from its address is sent no prompt. One that came within BROWSING seconds is more likely a
+# person behind the same router: it waits MAX_PATIENCE seconds for the prompt.
 PATIENCE = 0.25  # seconds
 ROUND_TRIPS = 4
 HIDDEN_TRIP = 0.1  # seconds
 MAX_PATIENCE = 3.0  # seconds
+TOGETHER = 0.25  # seconds at most between two connections that a browser opens together
+BROWSING = 2.0  # seconds
 DEADLINE = 10.0  # seconds that a peer has to complete a first line that it has begun
 _RTT = struct.Struct("68xI")  # the round-trip time in the kernel's tcp_info, in microseconds
 
@@ -80,13 +84,13 @@ class Undecided:
         if self._seen or self._caller.prompted or not self._prompts:
             self._decide(Wire.LINE, b"")
         # A browser may have come from the address since this wait began.
-        elif not self._dispatcher.expects_browser(self._caller):
-            self._prompt()
-            self._await_more(b"")
         elif self._dispatcher.shared.clock() < self._caller.since + self._patience():
             self._await_more(b"")
-        else:
+        elif self._dispatcher.seconds_from_browser(self._caller) <= TOGETHER:
             self.drop()
+        else:
+            self._prompt()
+            self._await_more(b"")
 
     def farewell(self) -> None:
         """Close the connection because the server is stopping."""
@@ -132,7 +136,7 @@ class Undecided:
         elif caller.only is Wire.IRC and wire in (Wire.LINE, Wire.OTHER):
             wire = Wire.IRC
         if wire is Wire.HTTP and BROWSER in data:
-            dispatcher.note_browser(caller.where)
+            dispatcher.note_browser(caller)
         late = wire is Wire.HTTP and caller.prompted and not data.lstrip().startswith(LATE_IS_SAFE)
         self._give(wire, refusals.TOO_LATE() if late else None)
 
@@ -161,8 +165,9 @@ class Undecided:
 
     def _patience(self) -> float:
         """Return the seconds that the peer may send nothing before it is sent the prompt."""
-        if self._dispatcher.expects_browser(self._caller):
-            return self._dispatcher.shared.settings.name_timeout
+        apart = self._dispatcher.seconds_from_browser(self._caller)
+        if apart <= BROWSING:
+            return self._dispatcher.shared.settings.name_timeout if apart <= TOGETHER else MAX_PATIENCE
         rtt = 0.0
         with contextlib.suppress(OSError, AttributeError, struct.error):  # not Linux, or not TCP
             rtt = _RTT.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))[0] / 1e6
