@@ -303,7 +303,8 @@ async def test_room_that_is_given_anothers_former_name_comes_after_that(
         deaf(two, room)
     for who, to in ((ann, "dev"), (cy, "ops"), (ann, "den")):
         rename(who, to)
-        await until(lambda who=who, to=to: who.session.current_name == to, lambda: "it has no new name")  # type: ignore[misc]
+        seen = lambda who=who: f"it has no new name: {who.seen[-300:]!r}"  # noqa: E731
+        await until(lambda who=who, to=to: who.session.current_name == to, seen)  # type: ignore[misc]
     await same([one, two], ["Ann", "Bo"], "den")
     await same([one, two], ["Cy", "Dee"], "ops")
     bo.types("among us")
