@@ -43,6 +43,12 @@ def chromium() -> str:
     return path
 
 
+def retimed(delay: int, other: int) -> str:
+    """Return a script that gives a timer of the page another delay, in milliseconds, than the one that it has."""
+    act = f"later(act, delay === {delay} ? {other} : delay, ...rest)"
+    return f"(() => {{ const later = setTimeout; globalThis.setTimeout = (act, delay, ...rest) => {act}; }})()"
+
+
 def go_in(page: Page, name: str) -> Page:
     """Give a name at the door."""
     page.fill("#name", name)

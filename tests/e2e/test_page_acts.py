@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from browser import PHONE, Cable, Enter, badge, hide, intercept, paste, said, say
+from browser import PHONE, Cable, Enter, badge, hide, intercept, paste, retimed, said, say
 from playwright.sync_api import Locator, Page, expect
 from test_page import AXE, check_rules
 from test_page_accounts import register
@@ -340,7 +340,7 @@ def test_only_what_is_allowed_is_offered(serve: Callable[..., Server], enter: En
 
 
 def test_text_and_link_are_copied(server: Server, enter: Enter) -> None:
-    page = enter(server)
+    page = enter(server, prepare=lambda page: page.add_init_script(retimed(2000, 600_000)))  # "copied" stays
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     paste(page, "look:\n```\nif x:\n    pass\n```\nand\n```sh\nls\n```")
     expect(said(page)).to_have_count(1)

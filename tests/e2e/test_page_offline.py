@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from browser import Enter, go_in, said, say
+from browser import Enter, go_in, retimed, said, say
 from playwright.sync_api import Page, expect
 from test_page import AXE, check_rules
 from test_page_accounts import register
@@ -34,12 +34,6 @@ KEPT = """async ([texts, wanted]) => {
         if (texts.every(text => kept.includes(text) === wanted)) return;
         await new Promise(done => setTimeout(done, 100));
     }
-}"""
-
-# From now on the page stores nothing for reading offline by its timer of three seconds.
-NO_LATER_STORING = """() => {
-    const later = setTimeout;
-    globalThis.setTimeout = (act, delay, ...rest) => delay === 3000 ? 1 : later(act, delay, ...rest);
 }"""
 
 
@@ -119,7 +113,7 @@ def test_two_tabs_that_begin_at_once_without_the_server_send_what_waits_once(
     expect(said(page)).to_have_count(1)
     wait_until_kept(page, "a first one")
     port = server.port
-    page.evaluate(NO_LATER_STORING)  # what is typed without the server is stored at once
+    page.evaluate(retimed(3000, 600_000))  # what is typed without the server is stored at once, and not by a timer
     server.kill()
     expect(page.locator(".banner")).to_contain_text("The server does not answer.")
     say(page, "typed meanwhile")
