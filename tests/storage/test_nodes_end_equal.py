@@ -19,6 +19,7 @@ from hubbub.chat.rooms.loaded_room import LoadedRoom
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.batches import EntryBatch
 from hubbub.model.entries import (
+    HISTORY,
     Body,
     Edited,
     Entry,
@@ -183,7 +184,7 @@ def check(seed: int) -> None:
     random = Random(seed)
     entries = over_the_wire(log(random))
     final = stored(entries)
-    said = [one for one in final if type(one.body) is Said]
+    said = [one for one in final if isinstance(one.body, HISTORY)]
     assert [summary(one) for one in final] == expected(entries)
 
     one = LoadedRoom("ops", OpenedRoom(0, [], [], (), "ops"), 20)  # type: ignore[var-annotated]
@@ -193,7 +194,7 @@ def check(seed: int) -> None:
     opened = OpenedRoom(
         start,
         RoomState("ops", entries[:start], "ops").snapshot(),
-        [b for b in before if type(b.body) is Said],
+        [b for b in before if isinstance(b.body, HISTORY)],
         (),
         "ops",
     )
