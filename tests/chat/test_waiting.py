@@ -11,6 +11,7 @@ from test_private_log import Post
 from doubles import FakeMentions, House, Peer
 from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
+from hubbub.chat.nodes.person import Person
 from hubbub.chat.operations import waiting
 from hubbub.chat.operations.pages import MentionsPageAsked
 from hubbub.chat.private.direct import RemoteDelivery
@@ -160,6 +161,15 @@ def test_a_session_with_a_draft_or_an_owned_operation_is_not_moved() -> None:
     assert waiting.state(town.ann.session) is None and not waiting.can_move(town.ann.session)
     town.settle()
     town.cy.types("/join ops")
+    assert waiting.state(town.cy.session) is None and not waiting.can_move(town.cy.session)
+
+
+def test_a_message_that_other_nodes_may_have_shown_already_is_not_sent_twice() -> None:
+    town = Twin()
+    town.house.hub.remote.add(Person("Yve", "~nc@1a.nc", "10.0.0.1", id="yve", id_prefix="yve."))
+    town.house.hub.remote.deliver = lambda user, event, done: None
+    town.cy.types("/msg Yve psst")
+    assert town.cy.session.pending
     assert waiting.state(town.cy.session) is None and not waiting.can_move(town.cy.session)
 
 

@@ -168,7 +168,8 @@ def _arrived(hub: Hub, session: Session, sent: LocalDelivery, delivered: Deliver
 
 OPERATIONS = (
     OperationKind(LocalDelivery, _hand_over),
-    OperationKind(RemoteDelivery, _arrived, _deliver_everywhere),
+    # Other nodes may have shown the message already, so nobody else begins it again.
+    OperationKind(RemoteDelivery, _arrived, _deliver_everywhere, moves=False),
 )
 
 
