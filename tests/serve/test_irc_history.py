@@ -119,6 +119,15 @@ def test_history_with_events(come: Town, kind: str) -> None:
     assert same(read(bob, "LATEST #log * 20", said)) == same(said[1::2])
 
 
+def test_votes_and_corrections_take_no_place_in_history(come: Town) -> None:
+    alice = come("alice", *EVENTS, join="#log")
+    said = [say(alice, "PRIVMSG #log :first"), say(alice, "PRIVMSG #log :last")]
+    alice.ask("POLL #log :tea? | yes | no", "VOTE #log 1", "VOTE #log 2", "VOTE #log 1", "VOTE #log 2")
+    assert same(read(alice, "LATEST #log @0 2", said)[:1]) == same(said[1:])
+    (poll,) = read(alice, "LATEST #log * 1", said)
+    assert poll.params[-1].startswith("alice asks: tea? 1) yes 2) no [yes 0, no 1")
+
+
 def test_what_is_in_history_and_what_is_not(come: Town) -> None:
     alice = come("alice", *EVENTS, join="#log")
     come("bob", join="#log").ask("PART #log :bye")

@@ -504,6 +504,11 @@ async def test_polls_stand_in_the_history_in_their_last_state(probe: Probe) -> N
         assert polls.counts(asked, asked.body) == [1, 1] and polls.is_closed(asked)
     assert texts((await probe.read(Latest("lobby", 2, before=poll.seq + 1))).entries) == said[:2]
     assert texts((await probe.read(Around("lobby", "around", (poll.id,), 2, False))).entries) == said[:2]
+    for bound in (poll.id, poll.time - 0.5):  # all kinds but the votes
+        found = await probe.read(Around("lobby", "after", (bound,), 9, True, (Kind.VOTE,)))
+        assert found.entries and {Kind.VOTE} == {
+            one.kind for one in (await probe.read(Around("lobby", "after", (bound,), 9, True))).entries
+        } - {one.kind for one in found.entries}
     for search in (Search("no tea", 5), Search("tea", 5, author="bo"), Search("", 5, author="bo", room="lobby")):
         assert [one.id for one in (await probe.read(search)).entries] == [poll.id]
     for search in (Search("cake", 5), Search("tea", 5, author="ann"), Search("tea", 5, before=poll.seq)):

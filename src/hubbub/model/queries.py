@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import HISTORY_KINDS, Entry, Kind
 from hubbub.model.viewer import Viewer
 from hubbub.text.names import key_of
 
@@ -118,9 +118,10 @@ class AllRooms(_Query, frozen=True):
 
 
 class Around(_RoomQuery, frozen=True):
-    """Up to `limit` entries of a room's history, or of `every` kind, selected as by IRC's CHATHISTORY.
+    """Up to `limit` entries of a room's history, or of `every` kind but some, selected as by IRC's CHATHISTORY.
 
     `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.
+    `without` are the kinds that are left out of every kind.
     """
 
     room: str
@@ -128,6 +129,11 @@ class Around(_RoomQuery, frozen=True):
     bounds: tuple[float | str, ...]
     limit: int
     every: bool
+    without: tuple[Kind, ...] = ()
+
+    def asks_for(self, kind: str) -> bool:
+        """Return whether the query is about the entries of a kind."""
+        return kind not in self.without if self.every else kind in HISTORY_KINDS
 
 
 LogQuery = Latest | After | Since | Around  # the log answers them

@@ -35,7 +35,7 @@ from hubbub.chat.core import HubLog
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import HIDDEN, Action, may
 from hubbub.model.codec import text_of
-from hubbub.model.entries import HISTORY, Draft, Entry
+from hubbub.model.entries import Draft, Entry
 from hubbub.model.queries import Around, LogPage
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import Viewer
@@ -185,6 +185,6 @@ def around(entries: Iterable[Entry], query: Around) -> LogPage:
         return millisecond(bound)
 
     for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
-        part = [entry for at, entry in log if low <= at < high and (query.every or isinstance(entry.body, HISTORY))]
+        part = [entry for at, entry in log if low <= at < high and query.asks_for(entry.kind)]
         found += part[max(0, len(part) - limit) :] if newest else part[:limit]
     return LogPage(found)

@@ -209,6 +209,8 @@ class QueryReader(EntryReader):
         """Return entries in the order of their numbers; if a bound is a time, in the order of times, then numbers."""
         room, by_time = self._asked(query)[0], is_by_time(query)
         kinds = EVERY if query.every else _BY_TIME if by_time else HISTORY
+        if query.every and query.without:
+            kinds = (f"kind NOT IN ({', '.join(repr(kind.value) for kind in query.without)})",)
         # Only a comparison of columns, not of a constant beside one, is a search in an index.
         place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(seq)", "seq {0}")
 

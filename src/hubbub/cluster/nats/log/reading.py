@@ -42,12 +42,11 @@ async def answer(feed: RoomFeed, query: Latest | After | Since | Around) -> LogP
 
 
 async def _around(feed: RoomFeed, query: Around) -> LogPage:
-    kinds = ALL if query.every else HISTORY_KINDS
     spans = {bound: await _find(feed, bound) for bound in query.bounds}
     found: list[Entry] = []
     for (low, high), newest, limit in windows(query, spans.__getitem__, 0, END):
         entries = feed.before(min(high, end_of(feed.last) + 1)) if newest else feed.after(max(low - 1, 0))
-        part = await _gather(entries, limit, lambda e: e.kind in kinds, _outside(low, high), newest)
+        part = await _gather(entries, limit, lambda e: query.asks_for(e.kind), _outside(low, high), newest)
         found += part.entries
     return LogPage(found)
 

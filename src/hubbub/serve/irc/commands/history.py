@@ -15,7 +15,7 @@ from hubbub.chat.operations.asking import LogQuestion, client_question
 from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.read_markers import of_person, of_room
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.entries import Edited
+from hubbub.model.entries import Kind
 from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.model.viewer import ASKER
@@ -32,6 +32,9 @@ from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, channel, stamp
 
 HISTORY = 100  # maximum number of entries in an answer to CHATHISTORY
+# The kinds that no answer to CHATHISTORY shows: the messages and polls in it are as they made them. If they counted, an
+# answer could be empty, which means to clients that there is nothing earlier.
+UNSHOWN = (Kind.EDIT, Kind.VOTE)
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
@@ -164,7 +167,7 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
         other = parties.recipient.id
     every = "draft/event-playback" in client.caps
     given = tuple(bound for bound in bounds if bound != "*")
-    query = Around(name, verb.lower(), given, limit, every, viewer=ASKER)
+    query = Around(name, verb.lower(), given, limit, every, UNSHOWN, viewer=ASKER, room_id=room.id if room else "")
     client.session.queue(ChathistoryAsked(query, verb, target, other))
 
 
@@ -183,9 +186,9 @@ def _history_read(client: IrcClient, asked: ChathistoryAsked, page: LogPage | Br
         client.emit(wire.line(client.network.name, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", *about))
         return
     ref = client.new_ref() if "batch" in client.caps else ""
-    # The corrected messages have their new texts already.
-    entries = [one for one in hub.private_history.shown(session, page).entries if type(one.body) is not Edited]
-    lines = [line for entry in entries for line in client.form.lines(entry, ref)]
+    lines = [
+        line for entry in hub.private_history.shown(session, page).entries for line in client.form.lines(entry, ref)
+    ]
     client.emit(*in_batch(client, ref, asked.target, lines))
     if asked.other:
         hub.private_history.note_given(session, asked.other, page)
