@@ -13,7 +13,7 @@ from hubbub.chat.classroom import ballots, polls
 from hubbub.chat.messages import Which
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind, PollClosed, Voted
-from hubbub.model.events import OpenPoll, PollCounted, RoomEntered
+from hubbub.model.events import Acknowledged, OpenPoll, PollCounted, RoomEntered
 from hubbub.model.messages import polls as model
 from hubbub.model.room.state import MAX_POLLS, RoomState
 from hubbub.wire.line import encoder as line
@@ -147,6 +147,20 @@ def test_open_polls_are_few_and_an_old_one_gives_way() -> None:
     shown = screen(bo)
     assert shown[:2] == ["*** Bo ends a poll: 0? yes 0, no 0 ***", asked] and len(state(house).polls) == MAX_POLLS
     assert shown[2] == "*** Al asks: 0? 1) yes 2) no [yes 0, no 0] (closed) ***" and shown[-1] == asked
+
+
+def test_a_request_for_a_poll_is_answered_with_that_poll_if_an_old_one_gives_way() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    for number in range(MAX_POLLS):
+        typed(house, al, f"/poll {number}? | yes | no")
+    house.now += polls.STALE + 1
+    house.forget()
+    bo.session.label = "r"
+    polls.open_poll(house.hub, bo.session, house.hub.rooms.loaded["ops"], "tea?", ("yes", "no"))
+    assert bo.session.label == "r"
+    house.settle()
+    (answer,) = [one for one in bo.sees() if isinstance(one, Acknowledged)]
+    assert answer.label == "r" and answer.entry.id in state(house).polls
 
 
 def test_votes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
