@@ -44,7 +44,8 @@ class OperationKind(NamedTuple):
             it must call once, now or later, with the outcome. Without `start` the operation ends at its turn.
         holds: whether the replies behind it wait for its outcome as well. If not, `answer` is called apart from them.
         at_once: whether it starts at once, instead of in its turn; then nothing waits for it but the next commands.
-        moves: whether another process can begin it again with the request alone.
+        moves: whether another process can begin it again with the request alone: to begin it twice does no harm, and
+            the request has no secret.
 
     """
 

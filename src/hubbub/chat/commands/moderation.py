@@ -340,7 +340,7 @@ def _checked(hub: Hub, session: Session, asked: OperatorLogin, right: bool | Non
     return Notice(("You may act in every room now" if right else "Wrong name or password",))
 
 
-OPERATIONS = (OperationKind(OperatorLogin, _checked, _check),)
+OPERATIONS = (OperationKind(OperatorLogin, _checked, _check, moves=False),)  # it has a password
 OPERATORS = "operators"  # the /help group of these commands
 
 

@@ -42,7 +42,8 @@ class CredentialChecks:
         self._core = core
         self._naming = naming
         self._users = users
-        core.operations |= by_name(OperationKind(Login, self._checked, self._check_login, at_once=True))
+        # It has a secret, which may be a code that is used up already.
+        core.operations |= by_name(OperationKind(Login, self._checked, self._check_login, at_once=True, moves=False))
 
     def peer(self, session: Session) -> LoginPeer:
         """Return the peer of a session, as the check of a credential needs it."""

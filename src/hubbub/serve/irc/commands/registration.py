@@ -251,7 +251,7 @@ def _nick_refused(client: IrcClient, name: str, refusal: Refused) -> None:
 
 
 STEPS: StepTable = {"NICK refused": _nick_refused}
-OPERATIONS = (OperationKind(GatewayCheck, _speak_for, _verify_gateway),)
+OPERATIONS = (OperationKind(GatewayCheck, _speak_for, _verify_gateway, moves=False),)  # it has a password
 
 
 def starttls(client: IrcClient, params: list[str]) -> None:

@@ -202,7 +202,7 @@ def _checked(client: IrcClient, asked: OperAsked, right: bool | None) -> None:
         client.hub.set_modes(client.user, client.user.modes)
 
 
-OPERATIONS = (OperationKind(OperAsked, _checked, _check),)
+OPERATIONS = (OperationKind(OperAsked, _checked, _check, moves=False),)  # it has a password
 
 
 def kill(client: IrcClient, params: list[str]) -> None:
