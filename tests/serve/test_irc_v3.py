@@ -400,6 +400,13 @@ def test_to_oneself_the_echo_alone_is_labelled(come: Town, verb: str) -> None:
     assert sorted(message.tags.get("label", "") for message in messages) == ["", "me"]
 
 
+@pytest.mark.parametrize(("text", "answer"), [("s/hi/ho/", "* ho"), ("s/tea/cake/", "s/tea/cake/")])
+def test_a_labelled_correction_of_the_last_message_has_its_answer(come: Town, text: str, answer: str) -> None:
+    alice = come("alice", *CORE, join="#label")
+    alice.ask("PRIVMSG #label :hi")
+    assert only(alice.ask(f"@label=x PRIVMSG #label :{text}"), "PRIVMSG", "#label", answer).tags["label"] == "x"
+
+
 @pytest.mark.parametrize("verb", ["PRIVMSG bob :hi", "NOTICE #label :hi"])
 def test_without_an_echo_a_labelled_message_is_acknowledged(come: Town, verb: str) -> None:
     alice = come("alice", "batch", "labeled-response", join="#label")

@@ -105,8 +105,8 @@ def find(session: Session, room: Place, which: Which, act: str, **more: Any) -> 
         query = Around(room.name, "around", (which.id,), 1, True, viewer=ASKER, room_id=room.id)
     elif which.seq:
         query = After(room.name, which.seq - 1, which.seq, 1, viewer=ASKER, room_id=room.id)
-    label = session.label or more.pop("label", "")
-    session.queue(MessageAct(query, act, room.id or room.name, which, label=label, **more))
+    more["label"] = session.label or more.get("label", "")
+    session.queue(MessageAct(query, act, room.id or room.name, which, **more))
 
 
 def _found(hub: Hub, session: Session, asked: MessageAct, page: LogPage | BrokerError) -> None:
