@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from probing import SetClock, said, texts
 
+from hubbub import files
 from hubbub.errors import SettingsError
 from hubbub.model.entries import Entry, Kind
 from hubbub.storage.sqlite import watermark
@@ -53,6 +55,26 @@ def test_start_that_changes_nothing_leaves_the_mark_and_syncs_it_later(tmp_path:
     before = (tmp_path / NAME).stat().st_ino
     with closing(Store(tmp_path, write=True)) as store:
         assert (tmp_path / NAME).stat().st_ino == before and store.is_ahead_of_mark
+
+
+def test_mark_whose_place_in_the_folder_may_be_unsynced_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be killed after it has renamed a new mark, and before it syncs the folder."""
+
+    def killed(folder: Path) -> None:
+        if (folder / NAME).exists():
+            raise OSError(errno.EIO, "killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_folder", killed)
+        with pytest.raises(SettingsError):
+            Store(tmp_path, write=True)
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    for _ in range(2):
+        Store(tmp_path, write=True).close()
+    assert synced == [tmp_path], "the log says from then on that it has a mark, which a power cut must not take away"
 
 
 def test_mark_is_as_new_as_the_log_when_the_process_is_killed(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ class OpenedFile(QueryReader):
             self.log_id = notes.get("log_id", "")
             self.past = watermark.judge(self.log_id, "marked" in notes, self.last, found)
             if self._write:
-                self._begin(found)
+                # A mark that the log has not noted may be one whose place in the folder was never synced.
+                self._begin(found, self.past.same and "marked" in notes)
             self._inode = self._path.stat().st_ino
             undo.pop_all()
 
@@ -130,8 +131,14 @@ class OpenedFile(QueryReader):
         self.last = max(newest[0], schema.mark(self._db, "trimmed"), schema.mark(self._db, "given"))
         self.newest: float = newest[1]  # time of the newest entry, in epoch seconds
 
-    def _begin(self, found: Mark | None) -> None:
-        """Continue the log if it is complete; else give it a new identity, and continue above all used numbers."""
+    def _begin(self, found: Mark | None, kept: bool) -> None:
+        """Continue the log if it is complete; else give it a new identity, and continue above all used numbers.
+
+        Args:
+            found: the mark that was found.
+            kept: whether the log says that it has this mark, because the file was durable then.
+
+        """
         if self.past.text:
             log.log(self.past.level, "%s", self.past.text)
         if not self.past.same:
@@ -142,7 +149,8 @@ class OpenedFile(QueryReader):
             forgotten = "DELETE FROM note WHERE name IN ('backup', 'marked')"
             self._db.executescript(f"BEGIN IMMEDIATE; {given}; {noted}; {forgotten}; COMMIT")
         if self._marked:
-            self._mark = Watermark(self._folder, Mark(self.log_id, self.last, found.time if found else 0), found)
+            mark = Mark(self.log_id, self.last, found.time if found else 0)
+            self._mark = Watermark(self._folder, mark, keep=kept and mark == found)
             self._db.execute("INSERT OR IGNORE INTO note VALUES ('marked', 'yes')")
 
     def _check_in_place(self) -> None:

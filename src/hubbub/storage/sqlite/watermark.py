@@ -92,20 +92,20 @@ class Watermark:
     Args:
         folder: the folder of the log.
         mark: the first content of the file.
-        found: the present content; None if there is no file, or it cannot be read.
+        keep: whether the file is in its place with this content, and is to be kept.
 
     Raises:
         OSError: the file cannot be written.
 
     """
 
-    def __init__(self, folder: Path, mark: Mark, found: Mark | None) -> None:
+    def __init__(self, folder: Path, mark: Mark, keep: bool) -> None:
         self._path = folder / NAME
         self._mark = mark
-        # Whether the file has unsynced changes. An unchanged file may have some of a process that was killed: they are
-        # synced with those to come, because to do that now would be the longest wait of a start.
-        self.dirty = found == mark
-        if not self.dirty:
+        # Whether the file has unsynced changes. A file that is kept may have those of a process that was killed: they
+        # are synced with those to come, because to do that now would be the longest wait of a start.
+        self.dirty = keep
+        if not keep:
             write_file_durably(self._path, mark.encode())
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         self._failed = self._told = False
