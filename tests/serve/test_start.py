@@ -171,3 +171,16 @@ async def test_client_that_still_waits_is_disconnected_when_the_server_stops(tmp
             connection.client.shut_down()
         assert await client.rest() == b""
         client.close()
+
+
+async def test_client_that_was_told_to_go_while_it_waited_is_not_served_after_all(tmp_path: Path) -> None:
+    post = b"POST /api/v1/rooms/tea/messages?name=Zed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\n\r\nlate"
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, port):
+        client = await peer(port, post)
+        await until(lambda: waiting(house) == 1)
+        (connection,) = house.shared.connections
+        connection.client.shut_down()
+        await house._load_web()
+        assert isinstance(connection.client, WaitingClient), "nothing of what it asked for is done"
+        assert await client.rest() == b""
+        client.close()

@@ -75,7 +75,6 @@ class LateWire:
             log.exception("%s clients cannot be served, because the code for them cannot be loaded", self._name)
             for client in list(self._waiting):
                 client.shut_down()
-            self._waiting.clear()
             self.load_when_needed(tasks, load)
 
     def enter(self, client: WaitingClient) -> None:
@@ -158,7 +157,8 @@ class WaitingClient:
         """Do nothing: nothing is written."""
 
     def shut_down(self) -> None:
-        """Close: the server is stopping, or the wire could not be loaded."""
+        """Close: the server is stopping, or the wire could not be loaded. It is not served after all."""
+        self._wire.leave(self)
         self._connection.finish()
 
     def ask_sign_of_life(self) -> bool:
