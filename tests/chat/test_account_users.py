@@ -833,6 +833,17 @@ def test_a_guest_who_leaves_while_the_name_of_the_account_is_stored() -> None:
     assert list(town.hub.users.values()) == [ann.user]
 
 
+def test_a_login_of_a_guest_who_leaves_and_never_reads_again_is_forgotten() -> None:
+    town = Town("Ann")
+    (guest,) = town.house.enter("Gast")
+    guest.types("/login Ann secret")
+    town.accounts.answer()
+    guest.session.paused = True
+    guest.leave()
+    town.settle()
+    assert not town.hub.account_users._due and not town.hub.users
+
+
 def test_two_guests_who_log_in_at_once_are_one_person() -> None:
     town = Town("Ann")
     first, second = town.house.enter("Gast", "Visitor")

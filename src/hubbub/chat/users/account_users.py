@@ -153,7 +153,9 @@ class AccountUsers:
         session.queue(LoginDue(account.id))
 
     def _go_on(self, session: Session, due: LoginDue, _: object) -> None:
-        calls = self._due[session]
+        calls = self._due.get(session)
+        if calls is None:  # it has left, and what it waited for is forgotten
+            return
         go_on = calls.pop(0)
         if not calls:
             del self._due[session]
@@ -331,6 +333,8 @@ class AccountUsers:
     def forget(self, user: User) -> None:
         """Forget a user who has left."""
         self._core.disown(user)
+        if user.last_session:  # it may never be sent the replies before its login: its peer is gone
+            self._due.pop(user.last_session, None)
         for id in [id for id, (coming, _) in self._coming.items() if coming is user]:
             self._came(user, id)
 
