@@ -85,6 +85,23 @@ def test_a_message_is_stored_before_anybody_sees_it_and_reaches_all_sessions_of_
     assert ROOM not in post.hub.rooms.loaded and not post.missed(again)
 
 
+def test_a_message_of_somebody_who_never_reads_again_does_not_count_as_on_its_way_for_ever() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    direct.send_private(post.hub, ann.session, "bo", "psst")
+    post.positions.answer()
+    ann.session.paused = True
+    ann.leave()
+    post.settle()
+    assert post.positions.flying
+    bo.types("/msg Ann hm?")
+    post.settle()
+    assert not post.positions.flying and not post.hub.private_log._flying
+    ann.session.paused = False
+    ann.session.flush()
+    assert not post.positions.flying
+
+
 def test_somebody_absent_is_shown_it_at_the_next_login_and_once() -> None:
     post = Post("Ann", "Bo", "Cy")
     ann, cy, bo = (post.log_in(name) for name in ("Ann", "Cy", "Bo"))

@@ -118,6 +118,7 @@ class PrivateLog:
                 self._core.refuse(session, refusals.NOT_STORED(reason=error), sent.label)
             else:
                 posting = self._publish(session, parties, sent.body, sent.tags, sent.label, sent.nick)
+                self._forget_unread()
                 self._flying[posting.draft.id] = posting
                 session.queue(MessageStored(posting.draft.id, mine.id, account.id))
             done(None)
@@ -145,15 +146,25 @@ class PrivateLog:
 
     def _settled(self, session: Session, sent: MessageStored, _: object) -> Event | None:
         """Return a notice for the author of a stored message whose recipient is not here."""
+        posting = self._flying.pop(sent.id, None)
+        if posting is None:  # another process has sent it, or `_forget_unread` has forgotten it
+            return None
         assert self._core.positions
         self._core.positions.settled(sent.to, sent.author)
-        posting = self._flying.pop(sent.id, None)
-        if posting is None or posting.entry is None or posting.parties is None:
+        if posting.entry is None or posting.parties is None:
             return None
         if posting.parties.recipient.host in self._core.owners:
             return None
         name = posting.parties.name
         return Notice((f"{name} is not here now, and will be shown your message at the next login",))
+
+    def _forget_unread(self) -> None:
+        """Forget the messages with an outcome whose sessions have left and may never read it: their peers are gone."""
+        for id, one in list(self._flying.items()):
+            if one.done and one.session and one.session.closed and one.session.paused:
+                del self._flying[id]
+                assert self._core.positions and one.parties
+                self._core.positions.settled(one.parties.recipient.id, one.parties.author.id)
 
     def stored(self, entries: Sequence[Entry]) -> None:
         """Give stored private messages that this process published to all sessions of both people."""
