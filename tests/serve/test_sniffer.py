@@ -291,6 +291,20 @@ async def test_connection_that_a_browser_opens_with_its_first_one_is_sent_no_pro
         assert await late.rest() == b"", "Chromium would send a request behind the prompt"
 
 
+async def test_a_later_connection_of_a_browser_does_not_hide_an_earlier_one(tmp_path: Path) -> None:
+    """The one that it opened with the earlier one is still not sent the prompt."""
+    async with serving(tmp_path) as (server, _):
+        front = server.house.front.dispatcher
+        ahead = dispatcher.Caller((), "192.0.2.1", 100.1)
+        assert front.seconds_from_browser(ahead) == math.inf
+        for since in (100.0, 101.0, 105.0):
+            front.note_browser(dispatcher.Caller((), "192.0.2.1", since))
+        assert front.seconds_from_browser(ahead) == pytest.approx(0.1)
+        for _ in range(dispatcher.BROWSER_CONNECTIONS):
+            front.note_browser(dispatcher.Caller((), "192.0.2.1", 200.0))
+        assert front.seconds_from_browser(ahead) == pytest.approx(99.9)
+
+
 async def test_request_that_came_while_the_server_stood_still_is_answered_without_a_prompt(tmp_path: Path) -> None:
     async with serving(tmp_path) as (server, _):
         front = server.house.front.dispatcher

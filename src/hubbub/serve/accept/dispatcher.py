@@ -6,7 +6,7 @@ import asyncio
 import math
 import socket
 import ssl
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -25,6 +25,8 @@ HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 # Unfinished TLS handshakes allowed per address. A school class behind one router opens its pages at the same time.
 HANDSHAKES = 128
 BROWSERS = 1024  # addresses of browsers that are remembered
+# Connections of browsers that are remembered for an address: a page opens about six, over seconds on a slow machine.
+BROWSER_CONNECTIONS = 16
 NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
 UNKNOWN = {  # the refusals of the wires that the server does not speak; refusals.NOT_SPOKEN for the others
     Wire.PROXY: refusals.NO_PROXY,
@@ -93,8 +95,8 @@ class Dispatcher:
         self.handshakes: set[asyncio.Task[None]] = set()
         self.encrypting: Counter[str] = Counter()  # unfinished TLS handshakes by address
         self.arrivals: set[Arrival] = set()  # connections whose wire is not known yet
-        # By address, when the last connection of a browser was accepted; the one that was known last is at the end.
-        self._browsers: dict[str, float] = {}
+        # By address, when the last connections of browsers were accepted; the one that was known last is at the end.
+        self._browsers: dict[str, deque[float]] = {}
 
     def close(self) -> None:
         """Close the connections whose wire is not known yet."""
@@ -140,14 +142,15 @@ class Dispatcher:
 
     def note_browser(self, caller: Caller) -> None:
         """Remember the connection of a browser."""
-        self._browsers.pop(caller.where, None)
-        self._browsers[caller.where] = caller.since
+        times = self._browsers.pop(caller.where, None) or deque(maxlen=BROWSER_CONNECTIONS)
+        times.append(caller.since)
+        self._browsers[caller.where] = times
         if len(self._browsers) > BROWSERS:
             del self._browsers[next(iter(self._browsers))]
 
     def seconds_from_browser(self, caller: Caller) -> float:
-        """Return the seconds between a connection and the last one of a browser from its address."""
-        return abs(caller.since - self._browsers.get(caller.where, -math.inf))
+        """Return the seconds between a connection and the nearest one of a browser from its address."""
+        return min((abs(caller.since - time) for time in self._browsers.get(caller.where, ())), default=math.inf)
 
     def refusal(self, wire: Wire, caller: Caller) -> Refused | None:
         """Return the refusal of a peer that speaks this wire; None if it is allowed."""
