@@ -43,6 +43,7 @@ LATER = (
     "hubbub.wire.irc.encoder", "hubbub.wire.web", "nats", "prometheus_client", "regex", "segno", "shlex", "tempfile",
     "tomllib", "websockets", "yarl",
 )  # fmt: skip
+POST = b"POST /api/v1/rooms/tea/messages?name=Zed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\n\r\nlate"
 IRC = b"NICK Ida\r\nUSER ida 0 * :Ida\r\nJOIN #lobby\r\nPING in\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -174,13 +175,23 @@ async def test_client_that_still_waits_is_disconnected_when_the_server_stops(tmp
 
 
 async def test_client_that_was_told_to_go_while_it_waited_is_not_served_after_all(tmp_path: Path) -> None:
-    post = b"POST /api/v1/rooms/tea/messages?name=Zed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\n\r\nlate"
     async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, port):
-        client = await peer(port, post)
+        client = await peer(port, POST)
         await until(lambda: waiting(house) == 1)
         (connection,) = house.shared.connections
         connection.client.shut_down()
         await house._load_web()
         assert isinstance(connection.client, WaitingClient), "nothing of what it asked for is done"
         assert await client.rest() == b""
+        client.close()
+
+
+async def test_request_that_was_taken_is_answered_if_the_server_stops_at_once(tmp_path: Path) -> None:
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, port):
+        client = await peer(port, POST)
+        await until(lambda: waiting(house) == 1)
+        (connection,) = house.shared.connections
+        await house._load_web()
+        connection.client.shut_down()
+        assert (await client.rest()).startswith(b"HTTP/1.1 201 Created\r\n"), "what it asked for is done"
         client.close()

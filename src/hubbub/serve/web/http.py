@@ -98,6 +98,7 @@ class HttpClient:
         self._transport = _Transport(self)
         self._since = shared.clock()  # time at which the connection, or `_ending`, began
         self._asked = False  # the head of a request has arrived
+        self._fed = False  # bytes have arrived since the last answer began: perhaps a request that waits for its own
         self._answers = 0  # requests being answered
         self._replies = False  # a response is being written
         self._tail = b""  # the last four bytes received
@@ -113,6 +114,7 @@ class HttpClient:
 
     def feed(self, data: bytes) -> None:
         """Pass received bytes to aiohttp, which buffers at most a few requests and the beginning of a body."""
+        self._fed = True
         self._tail = (self._tail + data)[-4:]
         self._protocol.data_received(data)
 
@@ -150,8 +152,8 @@ class HttpClient:
         self._protocol.resume_writing()
 
     def shut_down(self) -> None:
-        """Close, after the current response if there is one."""
-        if self._answers:
+        """Close, after the current response if there is one, or if a request may have been taken."""
+        if self._answers or self._fed:
             self._end()
         else:
             self.connection.finish()
@@ -188,6 +190,7 @@ class HttpClient:
         All that aiohttp writes while no request is being answered concerns input that is not a valid request.
         """
         self._asked = True
+        self._fed = False
         self._answers += 1
         try:
             response = await find(request)
