@@ -517,7 +517,7 @@ def test_screen_is_the_text_above_and_one_row(steps: list[bytes | str | int]) ->
         assert desk.screen.rows == other.rows
         assert desk.screen.cursor.y == other.cursor.y
         shown = desk.screen.row
-        if "lines: Enter" not in shown:
+        if not desk.editor._pasted:  # else the row is the question, of which a narrow screen shows the end
             line = desk.editor._line
             text, before = ("".join(map(visible, row)) for row in (line.row, line.row[: line.cursor]))
             scratch = Terminal(500)
