@@ -333,8 +333,9 @@ class AccountUsers:
     def forget(self, user: User) -> None:
         """Forget a user who has left."""
         self._core.disown(user)
-        if user.last_session:  # it may never be sent the replies before its login: its peer is gone
-            self._due.pop(user.last_session, None)
+        # They may never be sent the replies before their login: their peers are gone.
+        for session in [one for one in self._due if one.user is user]:
+            del self._due[session]
         for id in [id for id, (coming, _) in self._coming.items() if coming is user]:
             self._came(user, id)
 
