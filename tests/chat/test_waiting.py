@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
-from msgspec import msgpack
+from msgspec import Struct, msgpack
 from test_account_users import SlowRegistry
 from test_private_log import Post
 
@@ -17,7 +17,7 @@ from hubbub.chat.operations.pages import MentionsPageAsked
 from hubbub.chat.private.direct import RemoteDelivery
 from hubbub.chat.private.private_log import MessageAnnounced
 from hubbub.chat.rooms.missed import MissedCount
-from hubbub.chat.turns import ClientStep
+from hubbub.chat.turns import ClientStep, OperationKind, by_name
 from hubbub.model.entries import Kind, Said
 from hubbub.model.events import Missed, QueryResult, Refusal
 from records import text_in
@@ -41,6 +41,19 @@ def test_a_room_that_is_not_loaded_any_more_is_one_that_the_session_is_not_in() 
     house.settle()
     assert "ops" not in house.hub.rooms.loaded and codes(al) == ["not-in-room", "not-in-room"]
     assert not any(isinstance(event, Missed) for event in al.sees())
+
+
+def test_a_session_does_not_wait_for_an_answer_that_failed() -> None:
+    class Broken(Struct):
+        pass
+
+    house = House()
+    (al,) = house.enter("Al")
+    begin = OperationKind(Broken, lambda *_: 1 // 0, lambda session, request, done: done(None), holds=False)
+    al.session.client_operations = by_name(begin)
+    with pytest.raises(ZeroDivisionError):
+        al.session.queue(Broken())
+    assert not al.session.pending
 
 
 def test_a_conversation_of_a_session_that_has_no_account_any_more() -> None:

@@ -218,9 +218,11 @@ class Replies(Generic[UserT]):
         # A closed session is flushed, too: its Goodbye may wait behind the operation.
         self.flush()
         kind, party = self.kind_of(operation)
-        if not self.closed and (kind.at_once or not kind.holds):
-            kind.answer(party, operation.request, outcome)
-        self.end(operation)
+        try:
+            if not self.closed and (kind.at_once or not kind.holds):
+                kind.answer(party, operation.request, outcome)
+        finally:  # else the session would wait for ever
+            self.end(operation)
 
     def _current(self, event: Event) -> Event:
         """Return an event without texts that were redacted while it waited, and without those of ignored people."""
