@@ -123,6 +123,23 @@ def test_batch_of_many_joins_is_encoded_once_for_all_of_the_newcomers() -> None:
         assert [line for line in newcomer.sees() if isinstance(line, str)] == [f"+{one}" for one in names[number + 1 :]]
 
 
+def test_newcomer_is_shown_no_quit_before_the_join() -> None:
+    house, look = House(), Look()
+    look.dedupes = True
+    al, cy = house.enter("Al", "Cy")
+    bo = house.connect(look)
+    bo.types("Bo")
+    al.types("/join ops")
+    cy.types("/join ops")
+    house.settle()
+    bo.sees()
+    al.leave()
+    bo.types("/join ops")
+    cy.types("hi")
+    house.settle()
+    assert [line for line in bo.sees() if isinstance(line, str) and "Al" in line] == ["-Al"]
+
+
 def test_batch_is_one_write() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

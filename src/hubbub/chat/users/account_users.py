@@ -188,9 +188,8 @@ class AccountUsers:
 
     def _came(self, user: User, id: str) -> None:
         """Go on with the logins that wait for that of a user, which has ended."""
-        if id in self._coming and self._coming[id][0] is user:
-            for go_on in self._coming.pop(id)[1]:
-                go_on()
+        for go_on in self._coming.pop(id, (user, ()))[1]:
+            go_on()
 
     def finish(self, session: Session, account: Account | Refused, outcome: Outcome) -> None:
         """Log a session in after the check of its credential, or report the refusal; see `log_in`."""
@@ -219,14 +218,13 @@ class AccountUsers:
         """Give a guest the name of their account."""
 
         def end(refusal: Refused | None) -> None:
-            if not session.closed:
-                outcome(refusal)
+            outcome(refusal)
             self._came(user, account.id)
 
         def stored() -> None:
             now = self._now(account)
-            if session.closed or isinstance(now, Refused):
-                end(now if isinstance(now, Refused) else None)
+            if isinstance(now, Refused):
+                end(now)
                 self._naming.give_up_name(account.name)
             elif key_of(user.nick) != key_of(account.name):
                 end(refusals.LOGIN_FAILED())  # the rename could not be stored, and the session has been told so
