@@ -92,10 +92,10 @@ function useChat() {
   return [made.current.chat, spoken];
 }
 
-function useKeys(keys) {
+function useEvent(name, act) {
   useLayoutEffect(() => {
-    addEventListener("keydown", keys);
-    return () => removeEventListener("keydown", keys);
+    addEventListener(name, act);
+    return () => removeEventListener(name, act);
   });
 }
 
@@ -220,24 +220,19 @@ function houseKeys(event, { chat, panel, close, toggle, showKeys }) {
 
 // Files can be dropped and pasted anywhere: nowhere else would the browser leave the page for them.
 function useFiles(chat) {
-  useEffect(() => {
-    const hasFiles = (data) => [...(data?.types ?? [])].includes("Files");
-    const over = (event) => { if (hasFiles(event.dataTransfer)) event.preventDefault(); };
-    const drop = (event) => { if (hasFiles(event.dataTransfer)) { event.preventDefault(); chat.trouble(NO_FILES); } };
-    const paste = (event) => {
-      const text = event.clipboardData?.getData("text/plain"), field = document.getElementById("write");
-      if (hasFiles(event.clipboardData) && !text) { event.preventDefault(); chat.trouble(NO_FILES); }
-      else if (text && field && !field.disabled && !isField(event.target)) {
-        event.preventDefault();
-        field.focus();
-        field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
-        field.dispatchEvent(new Event("input"));
-      }
-    };
-    const listeners = { dragover: over, drop, paste };
-    for (const [name, listener] of Object.entries(listeners)) addEventListener(name, listener);
-    return () => { for (const [name, listener] of Object.entries(listeners)) removeEventListener(name, listener); };
-  }, []);
+  const hasFiles = (data) => [...(data?.types ?? [])].includes("Files");
+  useEvent("dragover", (event) => { if (hasFiles(event.dataTransfer)) event.preventDefault(); });
+  useEvent("drop", (event) => { if (hasFiles(event.dataTransfer)) { event.preventDefault(); chat.trouble(NO_FILES); } });
+  useEvent("paste", (event) => {
+    const text = event.clipboardData?.getData("text/plain"), field = document.getElementById("write");
+    if (hasFiles(event.clipboardData) && !text) { event.preventDefault(); chat.trouble(NO_FILES); }
+    else if (text && field && !field.disabled && !isField(event.target)) {
+      event.preventDefault();
+      field.focus();
+      field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+      field.dispatchEvent(new Event("input"));
+    }
+  });
 }
 
 function House({ chat }) {
@@ -257,12 +252,8 @@ function House({ chat }) {
   useEffect(() => { // what had the focus may be gone
     if (document.activeElement === document.body && focused.current?.isConnected === false) home();
   });
-  useEffect(() => {
-    const note = (event) => { focused.current = event.target; };
-    addEventListener("focusin", note);
-    return () => removeEventListener("focusin", note);
-  }, []);
-  useKeys((event) => houseKeys(event, { chat, panel, close, toggle, showKeys: () => setKeys(true) }));
+  useEvent("focusin", (event) => { focused.current = event.target; });
+  useEvent("keydown", (event) => houseKeys(event, { chat, panel, close, toggle, showKeys: () => setKeys(true) }));
   useFiles(chat);
   return html`<div class=${`house show-${panel}`}>
     <${Rooms} chat=${chat} close=${close} show=${toggle} />
