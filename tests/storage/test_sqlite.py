@@ -61,8 +61,18 @@ async def probe(tmp_path: Path) -> AsyncIterator[Probe]:
     assert not threads()
 
 
+_before: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def forget_other_threads() -> None:
+    """Look at the threads of this test alone: one that failed before, in any file, may have left some."""
+    _before.clear()
+    _before.update(threading.enumerate())
+
+
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "hubbub-sqlite"]
+    return [thread for thread in threading.enumerate() if thread.name == "hubbub-sqlite" and thread not in _before]
 
 
 async def log_of(folder: Path) -> list[str]:

@@ -171,7 +171,7 @@ def _change(hub: Hub, session: Session, room: Place, action: Action, body: Body,
         hub.publish(session, room.state, body, tags)
 
 
-# --- the acts: the session is told if there is no such message, or if it may not do this ------------------------------
+# --- the acts: each answers the session if there is no such message, or if it may not do this -------------------------
 
 
 def redact(session: Session, room: Place, which: Which, reason: str = "", refused: ClientStep | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a session waits for as plain data, so that it can be written down, and begun again by another process."""
+"""The operations that a session waits for, written down as plain data, and begun again by another process."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class RemoteDelivery(LocalDelivery, frozen=True):
 
 
 def _target(hub: Hub, sent: LocalDelivery) -> User | None:
-    """Return the user whom a message is for, who may have another name by now; None for one who has left."""
+    """Return the user that a message is for, perhaps under another name by now; None if they have left."""
     found = hub.nicks.find(sent.name)
     if found is None or found.id != sent.to:
         found = next((user for user in hub.users.values() if user.is_known_as(sent.to)), None)

@@ -154,7 +154,7 @@ class AccountUsers:
 
     def _go_on(self, session: Session, due: LoginDue, _: object) -> None:
         calls = self._due.get(session)
-        if calls is None:  # it has left, and what it waited for is forgotten
+        if calls is None:  # it has left, and the logins that it waited for are forgotten
             return
         go_on = calls.pop(0)
         if not calls:

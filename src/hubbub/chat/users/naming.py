@@ -330,7 +330,7 @@ class Naming:
             self._publish(session, claim.nick)
 
     def rename_to(self, session: Session, account: Account) -> None:
-        """Give a guest, who does not hold it yet, the name of their account.
+        """Give a guest the name of their account, which they do not hold yet.
 
         Raises:
             Refused: another user holds the name, or one that looks like it.

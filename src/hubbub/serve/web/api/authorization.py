@@ -1,4 +1,4 @@
-"""The account that a request of the API acts for, by its token, and what a token permits."""
+"""The account that a request of the API acts for, by its token, and the rights of a token."""
 
 from __future__ import annotations
 
