@@ -1,5 +1,7 @@
 """What a user remembers, and what a session is answered."""
 
+import pytest
+
 from doubles import NOON, House
 from hubbub.chat import moderation
 from hubbub.chat.core import NoIndex
@@ -99,3 +101,12 @@ def test_search_without_an_index_is_refused() -> None:
     house.settle()
     (refusal,) = [event for event in al.sees() if isinstance(event, Refusal)]
     assert "this node keeps no search index" in refusal.text
+
+
+def test_label_of_the_command_is_back_also_after_a_refusal() -> None:
+    (al,) = House().enter("Al")
+    al.session.label = "one"
+    with pytest.raises(ZeroDivisionError), al.session.labelled("two"):
+        assert al.session.label == "two"
+        1 / 0  # noqa: B018
+    assert al.session.label == "one"

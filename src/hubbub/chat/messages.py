@@ -111,17 +111,15 @@ def find(session: Session, room: Place, which: Which, act: str, **more: Any) -> 
 
 def _found(hub: Hub, session: Session, asked: MessageAct, page: LogPage | BrokerError) -> None:
     entries = page.entries if isinstance(page, LogPage) else ()
-    session.label, before = asked.label, session.label
     try:
         place = _place(hub, session, asked.room)
-        _ACTS[asked.act](hub, session, place, _meant(entries, asked.which, session), asked)
+        with session.labelled(asked.label):
+            _ACTS[asked.act](hub, session, place, _meant(entries, asked.which, session), asked)
     except Refused as refusal:
         if asked.refused:
             session.call_client(asked.refused, refusal)
         else:
             hub.refuse(session, refusal, asked.label, asked.about)
-    finally:
-        session.label = before
 
 
 def _place(hub: Hub, session: Session, room: str) -> Place:

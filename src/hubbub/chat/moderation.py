@@ -233,9 +233,8 @@ def _move(hub: Hub, session: Session, asked: RoomRenaming, page: LogPage | Broke
     elif page.entries or not hub.rooms.is_free(asked.to):
         refusal = refusals.ROOM_EXISTS(room=asked.to)
     else:
-        session.label, before = asked.label, session.label
-        hub.publish(session, room.state, RoomRenamed(asked.to, asked.reason))
-        session.label = before
+        with session.labelled(asked.label):
+            hub.publish(session, room.state, RoomRenamed(asked.to, asked.reason))
         return
     if asked.refused:
         session.call_client(asked.refused, refusal)

@@ -7,7 +7,8 @@ of each room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 from hubbub.chat.posting import PostingOf
@@ -99,6 +100,15 @@ class Session(Replies["User"]):
         self.reading = False  # a log page is being read for it
         self.never_joined = True  # no room joined yet
         self.told_unstored: tuple[str, ...] = ()  # the accounts of which it knows that messages to them are not stored
+
+    @contextmanager
+    def labelled(self, label: str) -> Iterator[None]:
+        """Publish drafts under another label than that of the current command; "" for none."""
+        before, self.label = self.label, label
+        try:
+            yield
+        finally:
+            self.label = before
 
     @property
     def is_plain(self) -> bool:

@@ -47,9 +47,8 @@ def _end_oldest(hub: Hub, session: Session, room: Room) -> None:
     if oldest.time > hub.clock() - STALE:
         raise refusals.POLLS_FULL(limit=MAX_POLLS)
     # The request is for the new poll, so that one is its answer.
-    label, session.label = session.label, ""
-    hub.publish(session, room.state, PollClosed(oldest.id), nick=session.nick)
-    session.label = label
+    with session.labelled(""):
+        hub.publish(session, room.state, PollClosed(oldest.id), nick=session.nick)
 
 
 def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
