@@ -32,6 +32,7 @@ from hubbub.model.entries import SAID, Entry, Joined, Kicked, Left, NickChanged
 from hubbub.model.ids import user_of
 from nats_servers import NatsServers
 from records import text_in
+from tcp_servers import TcpServer, passed_on
 
 CALM = 6  # halves of a second in which nothing new comes, at the end
 PATIENCE = 120.0  # seconds until what must happen has: an election takes up to ten
@@ -327,43 +328,25 @@ async def crowd(folder: Path, servers: NatsServers, **options: Any) -> AsyncIter
         servers.stop()
 
 
-class Wire:
+class Wire(TcpServer):
     """What is between a node and its NATS server, and can swallow what goes either way."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(self._pass)
         self._to = port
-        self.port = 0
         self.swallows = ""  # "up" to the server, "down" to the node, or ""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
 
-    async def start(self) -> Wire:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+    async def start(self, port: int = 0) -> Wire:
+        await super().start(port)
         return self
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        self._writers += (writer, up_writer)
-        for way in (self._pass(reader, up_writer, "up"), self._pass(up_reader, writer, "down")):
-            task = asyncio.create_task(way)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await self.connect(self._to)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(1 << 16):
-                if self.swallows != way:
-                    writer.write(data)
-        writer.close()
+        def up(data: bytes) -> bytes | None:
+            return None if self.swallows == "up" else data
 
-    async def stop(self) -> None:
-        self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+        def down(data: bytes) -> bytes | None:
+            return None if self.swallows == "down" else data
+
+        await asyncio.gather(passed_on(reader, up_writer, up), passed_on(up_reader, writer, down))

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Cable, Enter, badge, go_in, retimed, said, say
 from playwright.sync_api import Page, Route, expect
 
-from scene import Server, free_port
+from scene import Server
+from tcp_servers import TcpServer, passed_on
 
 
 @pytest.fixture
@@ -347,60 +347,42 @@ class Prefix:
     """A proxy that has the server below a path, as `location /chat/ { proxy_pass http://server/; }` does."""
 
     def __init__(self, server: Server) -> None:
-        self.port = free_port()
         self._server = server
-        self._passing: set[Any] = set()  # tasks
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Prefix]:
         self._thread.start()
         assert self._ready.wait(90)
-        yield self
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(90)
+        try:
+            yield self
+        finally:
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join(90)
 
-    def _run(self) -> None:
-        async def serve() -> None:
-            self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-            listener = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
-            self._ready.set()
-            await self._over.wait()
-            listener.close()
-            for passing in self._passing:
-                passing.cancel()
-            await asyncio.gather(*self._passing)
-
-        asyncio.run(serve())
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._listener = await TcpServer(self._pass).start()
+        self.port = self._listener.port
+        self._ready.set()
+        await self._over.wait()
+        await self._listener.stop()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._passing.add(asyncio.current_task())
-        with contextlib.suppress(asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
-            await self._pass_on(reader, writer)
-        self._passing.discard(asyncio.current_task())
-        writer.close()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return
         method, path, rest = head.split(b" ", 2)
         if not path.startswith(b"/chat/"):
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
             return
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        up_reader, up_writer = await self._listener.connect(self._server.port)
         rest = re.sub(rb"(?i)\r\nconnection: keep-alive", b"\r\nConnection: close", rest)
         up_writer.write(b" ".join([method, path.removeprefix(b"/chat"), rest]))
-
-        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(ConnectionError):
-                while data := await source.read(65536):
-                    sink.write(data)
-            sink.close()
-
-        try:
-            await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
-        finally:
-            up_writer.close()
+        await asyncio.gather(passed_on(reader, up_writer), passed_on(up_reader, writer))
 
 
 def test_page_works_below_a_path(serve: Callable[..., Server], door: Enter) -> None:

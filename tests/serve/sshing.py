@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from housing import Serving, housing
 from serving import SECONDS
 
 from hubbub.serve.ssh.peer import SshPeer
+from tcp_servers import TcpServer, passed_on
 
 
 def new_key() -> asyncssh.SSHKey:
@@ -149,38 +150,25 @@ class Relay:
     pieces: Callable[[bytes], list[bytes]] = lambda data: [data]
     waits_for: bytes = b""
     seen: bytes = b""  # of the server's bytes, up to what is waited for
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
         """Yield the port of the relay."""
-        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        server = self._server = await TcpServer(self._take).start()
         try:
-            yield server.sockets[0].getsockname()[1]
+            yield server.port
         finally:
-            server.close()
-            for task in self.tasks:
-                task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
-            for writer in self.writers:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+            await server.stop()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writers += [writer, back]
+        there, back = await self._server.connect(self.port)
         heard = asyncio.Event()
 
-        async def down() -> None:
-            with contextlib.suppress(OSError):
-                while data := await there.read(1 << 16):
-                    self.seen += b"" if heard.is_set() else data
-                    if self.waits_for in self.seen:
-                        heard.set()
-                    writer.write(data)
-            writer.close()
+        def down(data: bytes) -> bytes:
+            self.seen += b"" if heard.is_set() else data
+            if self.waits_for in self.seen:
+                heard.set()
+            return data
 
         async def up() -> None:
             if self.waits_for:
@@ -192,4 +180,4 @@ class Relay:
                         await asyncio.sleep(0)
             back.close()
 
-        self.tasks += [asyncio.create_task(down()), asyncio.create_task(up())]
+        await asyncio.gather(passed_on(there, writer, down), up())

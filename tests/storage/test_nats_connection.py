@@ -25,6 +25,7 @@ from hubbub.cluster.nats.link.connection import NatsConnection
 from hubbub.cluster.nats.link.outcomes import OutcomeUnknown, Taken
 from hubbub.errors import BrokerError, SettingsError
 from nats_servers import NatsServers, free_ports
+from tcp_servers import TcpServer
 
 OPERATOR, ACCOUNT, USER = 14 << 3, 0, 20 << 3  # prefixes of NKEYs
 Run = Callable[..., NatsServers]
@@ -290,8 +291,8 @@ async def test_server_that_was_lost_is_the_last_to_be_tried_again(monkeypatch: p
 
     frozen: set[int] = set()
     answering: list[tuple[int, asyncio.StreamWriter]] = []
-    listening = [await asyncio.start_server(greet, "127.0.0.1", 0) for _ in range(3)]
-    url = ",".join(f"nats://127.0.0.1:{one.sockets[0].getsockname()[1]}" for one in listening)
+    listening = [await TcpServer(greet).start() for _ in range(3)]
+    url = ",".join(f"nats://127.0.0.1:{one.port}" for one in listening)
     link = NatsConnection(NatsCredentials(url), "test", lambda up: back.set() if up else None)
     await link.connect()
     first, writer = answering[0]
@@ -301,6 +302,4 @@ async def test_server_that_was_lost_is_the_last_to_be_tried_again(monkeypatch: p
     assert answering[-1][0] != first
     await link.close()
     for one in listening:
-        one.close()
-    for _, writer in answering:
-        writer.close()
+        await one.stop()
