@@ -17,6 +17,7 @@ from hubbub.chat.operations.pages import MentionsPageAsked
 from hubbub.chat.private.direct import RemoteDelivery
 from hubbub.chat.private.private_log import MessageAnnounced
 from hubbub.chat.rooms.missed import MissedCount
+from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, OperationKind, by_name
 from hubbub.model.entries import Kind, Said
 from hubbub.model.events import Missed, QueryResult, Refusal
@@ -156,6 +157,23 @@ def test_what_a_session_waits_for_is_begun_again_by_another_one_with_the_same_an
 def shape(events: Sequence[object]) -> list[object]:
     """Return events without the numbers of entries, which may differ."""
     return [repr(event) for event in events]
+
+
+def go_on(first: Session, second: Session) -> None:
+    """Let a session wait for the same as another one."""
+    written = waiting.state(first)
+    assert written and waiting.can_move(first)
+    waiting.restore(second, msgpack.decode(msgpack.encode(written)))
+
+
+def test_a_session_that_is_slowed_down_goes_on_slowly() -> None:
+    first, second = Twin(), Twin()
+    later: list[float] = []
+    for town in (first, second):
+        town.hub.later = lambda seconds, call: later.append(seconds)
+    first.hub.block(first.cy.session, 3.0)
+    go_on(first.cy.session, second.cy.session)
+    assert later == [3.0, 3.0] and second.cy.session.waits
 
 
 def test_a_session_with_a_draft_or_an_owned_operation_is_not_moved() -> None:

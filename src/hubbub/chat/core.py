@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
@@ -18,7 +19,7 @@ from hubbub.chat.rooms.delivery import Delivery, Limits, LogReader
 from hubbub.chat.rooms.loaded_room import slices
 from hubbub.chat.rooms.loaded_rooms import LoadedRooms
 from hubbub.chat.session import Posting, Room, Session, User
-from hubbub.chat.turns import OperationKind
+from hubbub.chat.turns import OperationKind, by_name, no_reply
 from hubbub.chat.users.grant_holders import GrantHolders
 from hubbub.chat.users.nicks import Nicks
 from hubbub.chat.users.read_markers import ReadMarkers
@@ -64,6 +65,12 @@ class NoIndex:
     def search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Call `done` soon with a BrokerError: there is nothing to search in."""
         self._scheduler.call_soon(done, BrokerError("this node keeps no search index"))
+
+
+class Pause(Struct, frozen=True):
+    """The next command of a session comes a number of seconds later."""
+
+    seconds: float
 
 
 class Core:
@@ -123,7 +130,7 @@ class Core:
         # Calls a function after a number of seconds; until the owner sets it, it calls at once.
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
         self.owners: dict[str, User] = {}  # the users who own an account, of all nodes, by their hosts
-        self.operations: dict[str, OperationKind] = {}  # of its sessions
+        self.operations = by_name(OperationKind(Pause, no_reply, self._pause, at_once=True))  # of its sessions
         self.loaded = LoadedRooms()
         self.redactions = Redactions()
         self.memories = Memories()  # of browsers and accounts
@@ -369,4 +376,7 @@ class Core:
     def block(self, session: Session, seconds: float) -> None:
         """Delay the session's next command by a number of seconds; 0 does nothing."""
         if seconds:
-            self.later(seconds, partial(session.end, session.begin("pause")))
+            session.start(Pause(seconds))
+
+    def _pause(self, session: Session, pause: Pause, done: Callable[[None], None]) -> None:
+        self.later(pause.seconds, partial(done, None))

@@ -60,6 +60,10 @@ class OperationKind(NamedTuple):
 OperationTable = Mapping[str, OperationKind]  # by the names of the types of their requests
 
 
+def no_reply(*_: object) -> None:
+    """Answer an operation whose effects are all that its session sees of it."""
+
+
 def by_name(*kinds: OperationKind) -> dict[str, OperationKind]:
     """Return a table of kinds of operations."""
     return {kind.request.__name__: kind for kind in kinds}
