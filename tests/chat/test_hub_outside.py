@@ -6,6 +6,7 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import moderation
+from hubbub.chat.rooms.opening import RoomsVisited
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind
 from hubbub.model.events import (
@@ -132,12 +133,11 @@ def test_rooms_stay_awake_for_a_visitor_also_under_a_new_name() -> None:
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     bo.types("/join ops")
     house.settle()
-    came: list[str] = []
-    house.hub.rooms.visit(cy.session, ["den"], lambda: None)
-    house.hub.rooms.visit(al.session, ["ops", "tea"], lambda: came.append("came"))
-    assert not came and not house.hub.session_ready(al.session)
+    cy.session.start(RoomsVisited(("den",)))
+    al.session.start(RoomsVisited(("ops", "tea")))
+    assert not house.hub.session_ready(al.session)
     house.settle()
-    assert came and house.hub.session_ready(al.session)
+    assert house.hub.session_ready(al.session)
     bo.types("/rename dev", "/leave")
     house.settle()
     assert {"dev", "tea"} <= set(house.hub.rooms.loaded)
@@ -148,8 +148,8 @@ def test_rooms_stay_awake_for_a_visitor_also_under_a_new_name() -> None:
 def test_visit_of_a_session_that_left_is_not_called_back() -> None:
     house = House()
     (al,) = house.enter("Al")
-    came: list[str] = []
-    house.hub.rooms.visit(al.session, ["tea"], lambda: came.append("came"))
+    came: list[None] = []
+    house.hub.rooms.visit(al.session, ["tea"], came.append)
     al.leave()
     house.settle()
     assert not came and not house.hub.rooms.loaded

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from msgspec import Struct
+
 from hubbub.chat.classroom import hands
 from hubbub.chat.classroom.questions import Questions
 from hubbub.chat.core import Core, HubLog
@@ -32,6 +34,7 @@ from hubbub.chat.rooms.delivery import Limits
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, Session, User
 from hubbub.chat.steps import Steps, is_hidden
+from hubbub.chat.turns import OperationKind, by_name
 from hubbub.chat.users.account_users import AccountUsers
 from hubbub.chat.users.accounts import Accounts
 from hubbub.chat.users.credential_checks import CredentialChecks
@@ -53,6 +56,25 @@ from hubbub.text import names, refusals
 from hubbub.text.bounds import TOPIC_BYTES
 from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.text.tags import join
+
+
+class Post(Struct, frozen=True):
+    """A session wants to publish a message in a room that it need not be in; see `Hub.post`.
+
+    Args:
+        name: the nick that the session asked for.
+        room: the name of the room.
+        body: the message.
+        tags: its tags.
+        label: the session's label for it.
+
+    """
+
+    name: str
+    room: str
+    body: Said
+    tags: str
+    label: str
 
 
 class Hub(Core):
@@ -105,6 +127,7 @@ class Hub(Core):
         self.remote.members.bring, self.remote.members.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere
         self.holders.end = self._end_of_grant
+        self.operations |= by_name(OperationKind(Post, self._post, self._load_for_post, at_once=True))
 
     def use_accounts(self, accounts: Accounts) -> None:
         """Let these accounts decide who owns a name."""
@@ -327,25 +350,31 @@ class Hub(Core):
         text, formatting = said(text)
         if not text:
             raise refusals.NO_TEXT()
+        session.start(Post(name, room, Said(text, kind), formatting, label))
 
-        def publish() -> None:
-            try:
-                if (awake := self.rooms.loaded.get(room)) is None:
-                    raise refusals.ROOM_UNREADABLE(room=room)
-                nick = self._posting_nick(session, name)
-                if not awake.end.seq:
-                    names.check_new_room(room)
-                viewer = self.viewer(session, "" if session.user else nick)
-                self.speak(viewer, awake)
-                self.rooms.check_may_open(session, awake)
-                self.publish(session, awake.state, Said(text, kind), formatting, label, nick)
-                if viewer.user:
-                    hands.use_turn(self, session, awake, viewer.user)
-            except Refused as refusal:
-                self.refuse(session, refusal, label, room)
-            self.rooms.end_visit(session)
+    def _load_for_post(self, session: Session, post: Post, done: Callable[[None], None]) -> None:
+        self.rooms.visit(session, [post.room], done)
 
-        self.rooms.visit(session, [room], publish)
+    def _post(self, session: Session, post: Post, _: object) -> None:
+        try:
+            self._publish_post(session, post)
+        except Refused as refusal:
+            self.refuse(session, refusal, post.label, post.room)
+        self.rooms.end_visit(session)
+
+    def _publish_post(self, session: Session, post: Post) -> None:
+        room = self.rooms.loaded.get(post.room)
+        if room is None:
+            raise refusals.ROOM_UNREADABLE(room=post.room)
+        nick = self._posting_nick(session, post.name)
+        if not room.end.seq:
+            names.check_new_room(post.room)
+        viewer = self.viewer(session, "" if session.user else nick)
+        self.speak(viewer, room)
+        self.rooms.check_may_open(session, room)
+        self.publish(session, room.state, post.body, post.tags, post.label, nick)
+        if viewer.user:
+            hands.use_turn(self, session, room, viewer.user)
 
     def _posting_nick(self, session: Session, name: str) -> str:
         account = session.account

@@ -151,7 +151,7 @@ class HubRequests:
         """
         rooms = self._hub.rooms
         with self._session(requester) as (session, waiting):
-            await self.answer(lambda done: rooms.visit(session, [room], partial(done, None)))
+            await self.answer(partial(rooms.visit, session, [room]))
             if room not in rooms.loaded:
                 raise BrokerError("it does not answer")
             session.label = LABEL

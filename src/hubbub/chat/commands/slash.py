@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from hubbub.chat.commands import accounts, classroom, ignoring, mentions, messages, terminal
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.chat.messages import say
 from hubbub.chat.operations.asking import LogQuestion, question
 from hubbub.chat.private import direct
+from hubbub.chat.turns import OperationKind
 from hubbub.errors import Refused
 from hubbub.model import searching
 from hubbub.model.access import Action, may
@@ -141,25 +145,38 @@ def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEG
             refusal follows as a reply instead.
 
     """
-
-    def reply() -> None:
-        room = hub.rooms.seen(session, argument) if argument else hub.rooms.of(session)
-        hub.check(session, Action.SEE_MEMBERS, room)
-        hub.reply(session, members_of(hub, room.name, part))
-
-    def woken() -> None:
-        try:
-            reply()
-        except Refused as refusal:
-            hub.refuse(session, refusal)
-        hub.rooms.end_visit(session)
-
     name = key_of(clean(argument).removeprefix("#"))
     # A room that is not loaded here may have members on other nodes: it is loaded to check its modes.
     if hub.remote.members.of_room(name):
-        hub.rooms.visit(session, [name], woken)
+        session.start(MembersAsked(name, argument, part))
     else:
-        reply()
+        _reply_members(hub, session, argument, part)
+
+
+def _reply_members(hub: Hub, session: Session, argument: str, part: ListPart) -> None:
+    room = hub.rooms.seen(session, argument) if argument else hub.rooms.of(session)
+    hub.check(session, Action.SEE_MEMBERS, room)
+    hub.reply(session, members_of(hub, room.name, part))
+
+
+class MembersAsked(Struct, frozen=True):
+    """A session wants a part of the members of a room, which must be loaded first; `typed` is how it named the room."""
+
+    room: str
+    typed: str
+    part: ListPart
+
+
+def _load(hub: Hub, session: Session, asked: MembersAsked, done: Callable[[None], None]) -> None:
+    hub.rooms.visit(session, [asked.room], done)
+
+
+def _list_loaded(hub: Hub, session: Session, asked: MembersAsked, _: object) -> None:
+    try:
+        _reply_members(hub, session, asked.typed, asked.part)
+    except Refused as refusal:
+        hub.refuse(session, refusal)
+    hub.rooms.end_visit(session)
 
 
 def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part: ListPart = BEGINNING) -> RoomsListed:
@@ -316,6 +333,7 @@ OPERATIONS = (
     question(RoomsAsked, _rooms),
     question(PastAsked, _past),
     question(PrivatePastAsked, _private_past),
+    OperationKind(MembersAsked, _list_loaded, _load, at_once=True),
 )
 _ROWS = (
     SlashCommand("help", "[COMMAND]", "List the commands, or explain one.", _help),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct, structs
 
 from hubbub.chat.classroom.join_codes import INVITED, JoinCodes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.loaded_room import CommittedBatch
+from hubbub.chat.rooms.opening import RoomAsked, RoomsVisited
 from hubbub.chat.rooms.replay import replay, seen_by
 from hubbub.chat.rooms.showing import ShownRooms, entered
 from hubbub.chat.rooms.watching import Watching
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
-from hubbub.chat.turns import DELIVER, HubStep, Operation
+from hubbub.chat.turns import DELIVER, HubStep, Operation, OperationKind, by_name
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed
@@ -27,6 +29,42 @@ from hubbub.text.names import LOBBY, key_of
 from hubbub.text.typed.codes import read_code
 
 
+class JoinAsked(RoomAsked, frozen=True):
+    """A session wants its user to join a room; with `after` it is shown all entries after that number."""
+
+    after: int | None
+    key: str = ""
+
+
+class KeyedJoin(JoinAsked, frozen=True):
+    """The same with a key, or with a code that may let the user in."""
+
+
+class Admitted(KeyedJoin, frozen=True):
+    """The same after the code was found right and used."""
+
+
+class CodeJoin(Struct, frozen=True):
+    """A session has typed a code for the room with an id, which had this name when the code was made."""
+
+    room: str
+    name: str
+    typed: str
+
+
+class CodeSpent(Struct, frozen=True):
+    """The code of a join must be used before it lets the user into the room with an id."""
+
+    room: str
+    join: Admitted
+
+
+class WatchAsked(RoomAsked, frozen=True):
+    """A session wants to watch a room: all that comes, or all entries after a number."""
+
+    after: int | None
+
+
 class Rooms(ShownRooms):
     """The rooms, with the operations that change their members."""
 
@@ -36,6 +74,15 @@ class Rooms(ShownRooms):
         self.codes = JoinCodes(core)
         self._limits = core.limits
         self.watching = Watching(core, self.detach)
+        core.operations |= by_name(
+            OperationKind(JoinAsked, self._ask_in, self._load_to_join, at_once=True),
+            OperationKind(WatchAsked, self._begin_to_watch, self.load, at_once=True),
+            # These have a key or a code, which are secrets.
+            OperationKind(KeyedJoin, self._ask_in, self._load_to_join, at_once=True, moves=False),
+            OperationKind(CodeJoin, self._join_by_code, self._look_up, at_once=True, moves=False),
+            OperationKind(CodeSpent, self._spent, self._spend, at_once=True, moves=False),
+            OperationKind(Admitted, self._let_in, self.load, at_once=True, moves=False),
+        )
 
     # --- operations of a session ------------------------------------------------------------------------------
 
@@ -64,28 +111,15 @@ class Rooms(ShownRooms):
             self._core.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
         self._core.block(session, self._core.budget.joins.charge(session.address))
-        user.asking += (room,)
-        self.load(session, room, partial(self._ask_in, session, room, after, key))
+        session.start(KeyedJoin(room, after, key) if key else JoinAsked(room, after))
 
     def join_by_code(self, session: Session, typed: str) -> None:
         """Make the session's user a member of the room that a code is for. Raises Refused like `join`."""
         code = self.codes.find(session, typed)
         if room := self.loaded.by_id.get(code.room):
             self.join(session, room.name, key=typed)
-            return
-        operation = session.begin("code")
-
-        def read(page: LogPage | BrokerError) -> None:
-            """Join the room under the name that it has now; without an entry, under the one that it had."""
-            known = page.entries if isinstance(page, LogPage) else ()
-            try:
-                if not session.closed:
-                    self.join(session, known[0].room if known else code.name, key=typed)
-            except Refused as refusal:
-                self._core.refuse(session, refusal)
-            session.end(operation)
-
-        self._core.read(Latest(code.name, 1, every=True, viewer=SYSTEM, room_id=code.room), read)
+        else:
+            session.start(CodeJoin(code.room, code.name, typed))
 
     def enter_first(self, session: Session) -> None:
         """Let a session that is in no room join the lobby, or the first of the rooms that its login is for."""
@@ -103,7 +137,7 @@ class Rooms(ShownRooms):
         """
         room = names.check_room(clean(name))
         self.check_not_coming(room)
-        self.load(session, room, partial(self.watching.begin, session, after))
+        session.start(WatchAsked(room, after))
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
         """Take the session's user out of a room, its current one by default.
@@ -117,21 +151,27 @@ class Rooms(ShownRooms):
 
     def withdraw(self, session: Session) -> None:
         """Cancel a session's pending loads and watches, and end its visit."""
-        for name in self._waking.withdraw(session):
-            if session.user:
-                _has_asked(session.user, name)
-        for one in [one for one in session.pending if isinstance(one, Operation) and one.kind == "load"]:
-            session.end(one)
+        self._waking.withdraw(session)
+        for one in list(session.pending):
+            if isinstance(one, Operation) and isinstance(one.request, RoomAsked | RoomsVisited):
+                if session.user and isinstance(one.request, JoinAsked):
+                    _has_asked(session.user, one.request.room)
+                session.end(one)
         self.watching.withdraw(session)
         self.end_visit(session)
 
     # --- steps of joining and leaving -------------------------------------------------------------------------
 
-    def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
+    def _load_to_join(self, session: Session, asked: JoinAsked, done: Callable[[Room | BrokerError], None]) -> None:
+        owner(session).asking += (asked.room,)
+        self.load(session, asked, done)
+
+    def _ask_in(self, session: Session, asked: JoinAsked, room: Room | BrokerError) -> None:
+        name, key = asked.room, asked.key
         _has_asked(owner(session), name)
         if not self._needs_code(session, key, room):
             opens = not isinstance(room, BrokerError) and self.codes.are_for(room, key)
-            self._let_in(session, name, after, "" if opens else key, room)
+            self._let_in(session, structs.replace(asked, key="") if opens else asked, room)
             return
         assert not isinstance(room, BrokerError)
         try:
@@ -142,20 +182,33 @@ class Rooms(ShownRooms):
                 return
             opens = False
         if not opens:
-            self._let_in(session, name, after, key, room)
+            self._let_in(session, asked, room)
             return
-        operation = session.begin("code")
+        session.start(CodeSpent(room.id, Admitted(name, asked.after, key)))
 
-        def spent(refusal: Refused | None) -> None:
-            if refusal:
-                self._core.refuse(session, refusal, room=name)
-            elif not session.closed:
-                # The room may have been unloaded meanwhile.
-                owner(session).invite(room.id, INVITED)
-                self.load(session, name, partial(self._let_in, session, name, after, key))
-            session.end(operation)
+    def _spend(self, session: Session, spent: CodeSpent, done: Callable[[Refused | None], None]) -> None:
+        self.codes.spend(session, spent.join.key, done)
 
-        self.codes.spend(session, key, spent)
+    def _spent(self, session: Session, spent: CodeSpent, refusal: Refused | None) -> None:
+        if refusal:
+            self._core.refuse(session, refusal, room=spent.join.room)
+        else:
+            owner(session).invite(spent.room, INVITED)
+            session.start(spent.join)  # the room may have been unloaded meanwhile
+
+    def _look_up(self, session: Session, code: CodeJoin, done: Callable[[LogPage | BrokerError], None]) -> None:
+        self._core.read(Latest(code.name, 1, every=True, viewer=SYSTEM, room_id=code.room), done)
+
+    def _join_by_code(self, session: Session, code: CodeJoin, page: LogPage | BrokerError) -> None:
+        """Join the room under the name that it has now; without an entry, under the one that it had."""
+        known = page.entries if isinstance(page, LogPage) else ()
+        try:
+            self.join(session, known[0].room if known else code.name, key=code.typed)
+        except Refused as refusal:
+            self._core.refuse(session, refusal)
+
+    def _begin_to_watch(self, session: Session, asked: WatchAsked, room: Room | BrokerError) -> None:
+        self.watching.begin(session, asked.after, room)
 
     def _needs_code(self, session: Session, key: str, room: Room | BrokerError) -> bool:
         """Return whether a key that looks like a code is all that may let a session in."""
@@ -170,8 +223,8 @@ class Rooms(ShownRooms):
         """Return the number of users who are in a room or on their way into it; 0 if the room has no limit."""
         return room.count + self._core.pipeline.pending_joins(room.id) if room.state.limit else 0
 
-    def _let_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
-        user = owner(session)
+    def _let_in(self, session: Session, asked: JoinAsked, room: Room | BrokerError) -> None:
+        user, name, after, key = owner(session), asked.room, asked.after, asked.key
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from msgspec import Struct
+
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.room_loader import RoomLoader
 from hubbub.chat.session import Room, Session, User
+from hubbub.chat.turns import OperationKind, by_name, no_reply
 from hubbub.errors import BrokerError
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, RoomRenamed
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.names import LOBBY, key_of
+
+
+class RoomAsked(Struct, frozen=True):
+    """The request of an operation that needs the room of this name to be loaded."""
+
+    room: str
+
+
+class RoomsVisited(Struct, frozen=True):
+    """The rooms of these names must be loaded for a session, and stay so until `OpenRooms.end_visit`."""
+
+    names: tuple[str, ...]
 
 
 class OpenRooms:
@@ -33,11 +48,12 @@ class OpenRooms:
         self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote.members)
         self.loaded = self._waking.loaded
         self._visits: dict[Session, set[str]] = {}  # ids of rooms that stay loaded for a session, member or not
+        core.operations |= by_name(OperationKind(RoomsVisited, no_reply, self._visit, at_once=True))
 
-    def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
-        """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
+    def visit(self, session: Session, names: Collection[str], done: Callable[[None], None]) -> None:
+        """Load rooms for a session, which need not be a member, and call `done` with None when all of them are loaded.
 
-        The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `then` is
+        The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `done` is
         not called if the session leaves before that.
         """
         visited = self._visits[session] = set()
@@ -49,20 +65,17 @@ class OpenRooms:
                 visited.add(room.id)
             left -= 1
             if not left:
-                then()
+                done(None)
 
         for name in names:
-            self.load(session, name, opened)
+            self._waking.load(name, session, opened)
 
-    def load(self, session: Session, name: str, then: Callable[[Room | BrokerError], None]) -> None:
-        """Call `then` with a loaded room, or with the error, unless the session leaves before that."""
-        operation = session.begin("load")
+    def load(self, session: Session, asked: RoomAsked, done: Callable[[Room | BrokerError], None]) -> None:
+        """Start the load of the room that an operation needs; see `OperationKind.start`."""
+        self._waking.load(asked.room, session, done)
 
-        def opened(room: Room | BrokerError) -> None:
-            then(room)
-            session.end(operation)
-
-        self._waking.load(name, session, opened)
+    def _visit(self, session: Session, asked: RoomsVisited, done: Callable[[None], None]) -> None:
+        self.visit(session, asked.names, done)
 
     def load_for(self, user: User, name: str, then: Callable[[Room | BrokerError], None]) -> None:
         """Call `then` with a loaded room, or with the error, whichever sessions of a user of this node end before.

@@ -71,15 +71,10 @@ class RoomLoader:
         """Return whether a room is loaded or being loaded."""
         return name in self.loaded or name in self._opening
 
-    def withdraw(self, session: Session) -> list[str]:
-        """Cancel all loads that a session waits for, and return their names; their callbacks are not called."""
-        names = []
-        for name, opening in self._opening.items():
-            kept = [one for one in opening.waiters if one[0] is not session]
-            if len(kept) < len(opening.waiters):
-                opening.waiters = kept
-                names.append(name)
-        return names
+    def withdraw(self, session: Session) -> None:
+        """Cancel all loads that a session waits for: their callbacks are not called."""
+        for opening in self._opening.values():
+            opening.waiters = [one for one in opening.waiters if one[0] is not session]
 
     def hold_entries(self, entries: Sequence[Entry]) -> None:
         """Hold committed entries of one room that may be loaded just now, by the name that the room had then."""

@@ -10,6 +10,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from hubbub.chat.rooms.opening import RoomsVisited
 from hubbub.chat.turns import OperationTable, StepTable, by_name
 from hubbub.errors import Refused
 from hubbub.serve.irc.accounts import login, nickserv, registering
@@ -60,7 +61,7 @@ def run(client: IrcClient, message: wire.Message) -> None:
             return
         if client.hub.remote.members.rooms and (asleep := _asleep(client, message)):
             hub, session = client.hub, client.session
-            client.continuation.append(partial(hub.rooms.visit, session, asleep, lambda: None))
+            client.continuation.append(partial(session.start, RoomsVisited(tuple(asleep))))
             client.continuation.append(partial(_run_later, client, message))
             client.continuation.append(partial(hub.rooms.end_visit, session))
         else:
