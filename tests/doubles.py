@@ -584,18 +584,6 @@ class FakeAccounts(NoAccounts):
         refused = refusals.PASSWORD_SHORT(limit=4) if len(password) < 4 else None
         self.asked.append(lambda: done(refused or self.add(account.name, password, valid_from=NOON)))
 
-    def set(
-        self,
-        account: Account,
-        done: Checked,
-        stays: bool | None = None,
-        history: bool | None = None,
-        operator: bool | None = None,
-    ) -> None:
-        now = self.known[key_of(account.name)][0]
-        kept = now.history if history is None else history
-        self.asked.append(lambda: done(self.add(account.name, stays=bool(stays), history=kept)))
-
     def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
         def act() -> None:
             known, password = self.known[key_of(account.name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -345,7 +346,7 @@ def test_of_two_that_use_a_code_at_once_one_is_let_in() -> None:
 def test_a_token_is_as_good_as_a_password_unless_it_is_limited() -> None:
     accounts = Accounts()
     accounts.register()
-    accounts.ask(lambda done: accounts.registry.set(accounts.ann(), done, operator=True))
+    accounts.ask(lambda done: accounts.registry.change(accounts.ann(), partial(structs.replace, operator=True), done))
     assert accounts.log_in().operator
     assert accounts.log_in("ann", accounts.token()).operator
     bot = accounts.log_in("ann", accounts.token(scopes=("say", "read")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,9 @@ from hubbub.model.accounts.grants import Grant
 from hubbub.storage.key_value import Item
 from hubbub.text import refusals
 from hubbub.text.names import key_of
+
+STAYS = partial(structs.replace, stays=True)
+UNSTORED = partial(structs.replace, history=False)
 
 
 def two() -> tuple[Accounts, Accounts]:
@@ -214,8 +218,8 @@ def test_settings_are_changed_one_by_one_also_by_two_nodes_at_once() -> None:
     seen: list[Account] = []
     other.registry.changed.append(seen.append)
     done: list[Any] = []
-    one.registry.set(ann, done.append, stays=True)
-    other.registry.set(ann, done.append, history=False)
+    one.registry.change(ann, STAYS, done.append)
+    other.registry.change(ann, UNSTORED, done.append)
     one.loop.run()
     one.ask(lambda answer: one.registry.suspend(ann, answer))
     assert len(done) == 2 and one.ann() == other.ann() == seen[-1]
@@ -223,7 +227,7 @@ def test_settings_are_changed_one_by_one_also_by_two_nodes_at_once() -> None:
     one.ask(lambda answer: one.registry.suspend(ann, answer, False))
     assert not other.ann().suspended
     count = len(seen)
-    assert one.ask(lambda answer: one.registry.set(ann, answer, stays=True)) == one.ann()
+    assert one.ask(lambda answer: one.registry.change(ann, STAYS, answer)) == one.ann()
     assert len(seen) == count, "nothing was changed"
 
 
@@ -251,7 +255,7 @@ def test_a_deleted_account_keeps_its_name_until_it_is_freed() -> None:
     other.registry.changed.append(gone.append)
     deleted = one.ask(one.registry.delete, ann)
     assert deleted.deleted and not deleted.password and not deleted.scram and not one.registry.tokens(ann)
-    assert is_refused(one.ask(lambda done: one.registry.set(ann, done, stays=True)), "account-closed")
+    assert is_refused(one.ask(lambda done: one.registry.change(ann, STAYS, done)), "account-closed")
     assert is_refused(other.register(), "name-registered")
     assert gone == [deleted]
     one.ask(one.registry.free, ann)

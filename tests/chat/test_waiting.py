@@ -19,6 +19,7 @@ from hubbub.chat.private.private_log import MessageAnnounced
 from hubbub.chat.rooms.missed import MissedCount
 from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, OperationKind, by_name
+from hubbub.model.accounts.account import SshKey
 from hubbub.model.entries import Kind, Said
 from hubbub.model.events import Acknowledged, MembersListed, Missed, QueryResult, Refusal
 from records import text_in
@@ -100,6 +101,9 @@ class Twin(Post):
         self.hub.mentions.store = FakeMentions()
         self.ann, self.bo = self.log_in("Ann"), self.log_in("Bo")
         self.cy, self.dee = self.guest("Cy"), self.guest("Dee")
+        self.ann.session.ssh_key = SshKey(fingerprint="SHA256:x")
+        self.ann.types("/ignore Cy")
+        self.settle()
         self.bo.types("Ann: tea?", "/msg Ann cake?")
         self.settle()
         self.house.forget()
@@ -132,6 +136,15 @@ WAITS = [
     ("ann", "/msg Zoe psst"),
     ("cy", "/nick Eve"),
     ("cy", "/join ops"),
+    ("ann", "/stay on"),
+    ("ann", "/store off"),
+    ("ann", "/plain on"),
+    ("ann", "/dnd 22-7"),
+    ("ann", "/notify cake"),
+    ("ann", "/notify off cake"),
+    ("ann", "/ignore Bo"),
+    ("ann", "/unignore Cy"),
+    ("ann", "/keys add"),
 ]
 
 
@@ -153,6 +166,7 @@ def test_what_a_session_waits_for_is_begun_again_by_another_one_with_the_same_an
     assert shape(first.bo.sees()) == shape(second.bo.sees())
     assert one.session.nick == other.session.nick and one.session.operator == other.session.operator
     assert [text_in(one) for one in first.house.broker.log] == [text_in(one) for one in second.house.broker.log]
+    assert first.accounts.known == second.accounts.known
 
 
 def shape(events: Sequence[object]) -> list[object]:
@@ -241,18 +255,32 @@ def test_a_message_that_other_nodes_may_have_shown_already_is_not_sent_twice() -
     assert waiting.state(town.cy.session) is None and not waiting.can_move(town.cy.session)
 
 
-@pytest.mark.parametrize("line", ["/login Zoe secret", "/login 123456", "/oper root secret", "/join ops secret"])
-def test_no_credential_is_written_down_and_no_code_is_used_twice(line: str) -> None:
+SECRETS = [
+    ("cy", "/login Zoe secret"),
+    ("cy", "/login 123456"),
+    ("cy", "/oper root secret"),
+    ("cy", "/join ops secret"),
+    ("ann", "/password secret2"),
+    ("ann", "/unregister secret yes"),
+    ("ann", "/link"),
+    ("ann", "/notify via https://push.example.org/secret"),
+]
+
+
+@pytest.mark.parametrize(("who", "line"), SECRETS)
+def test_no_credential_is_written_down_and_no_code_is_used_twice(who: str, line: str) -> None:
     town = Twin()
+    peer = getattr(town, who)
+    town.hub.pushes.send = lambda *_: None
     checks: list[Callable[[], None]] = []
     town.hub.check_login = lambda session, name, password, done: checks.append(lambda: done(True))
-    town.cy.types(line)
-    assert town.cy.session.pending
-    assert waiting.state(town.cy.session) is None and not waiting.can_move(town.cy.session)
+    peer.types(line)
+    assert peer.session.pending
+    assert waiting.state(peer.session) is None and not waiting.can_move(peer.session)
     for check in checks:
         check()
     town.settle()
-    assert waiting.can_move(town.cy.session)
+    assert waiting.can_move(peer.session)
 
 
 def test_steps_of_a_client_keep_their_place_among_the_operations() -> None:

@@ -17,12 +17,14 @@ import pytest
 from asking import Talker, Web, asking
 from irc_peering import House, IrcPeer, irc_house
 from serving import until
+from test_irc_accounts import logged_in, town
 from virtual_time import virtual_time
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from hubbub.chat.hub import Hub
+from hubbub.chat.operations import waiting
 from hubbub.chat.session import Session
 from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.line.line_client import LineClient
@@ -202,6 +204,36 @@ async def test_irc_client_goes_on_while_it_waits_for_an_answer_of_the_log() -> N
         await arrived(ann.connection, 5)
         held.pop()()
         assert [one.params[-1] for one in await ann.sync() if one.verb == "PRIVMSG"] == ["said before", "said after"]
+
+
+@virtual_time
+async def test_irc_client_goes_on_while_its_account_is_changed() -> None:
+    async with irc_house() as first, irc_house() as second:
+        accounts = [town(house, "Ann") for house in (first, second)]
+        one, other = [await logged_in(house, "Ann") for house in (first, second)]
+        accounts[0].asked = []  # no answer comes
+        one.say("NS SET STAY on")
+        await arrived(one.connection, 5)
+        session = one.connection.client.session
+        written = waiting.state(session)
+        assert session.pending and written
+        waiting.restore(other.connection.client.session, msgspec.msgpack.decode(msgspec.msgpack.encode(written)))
+        assert (await other.awaits("NOTICE", "Ann", ANY)).params[-1] == "STAY is on."
+        account = accounts[1].find("Ann")
+        assert account and account.stays
+
+
+@pytest.mark.parametrize("line", ["SET PASSWORD secret2", "CODE"])
+@virtual_time
+async def test_no_secret_of_an_account_is_written_down(line: str) -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann")
+        ann = await logged_in(house, "Ann")
+        accounts.asked = []
+        ann.say(f"NS {line}")
+        await arrived(ann.connection, 5)
+        session = ann.connection.client.session
+        assert session.pending and waiting.state(session) is None and ann.connection.client.state() is None
 
 
 # --- the WebSocket ----------------------------------------------------------------------------------------------------

@@ -204,19 +204,6 @@ class AccountRegistry(LoginGate):
 
         hash_password(self._workers, password, peer, made)
 
-    def set(
-        self,
-        account: Account,
-        done: Checked,
-        stays: bool | None = None,
-        history: bool | None = None,
-        operator: bool | None = None,
-    ) -> None:
-        """Change settings of an account; those that are None stay."""
-        given = {"stays": stays, "history": history, "operator": operator}
-        values = {name: value for name, value in given.items() if value is not None}
-        self.change(account, lambda old: structs.replace(old, **values), done)
-
     def change(self, account: Account, edit: Edit, done: Checked) -> None:
         """Change an account that is not deleted as `edit` says, which may be called again if others change it, too."""
 

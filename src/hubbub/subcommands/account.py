@@ -146,7 +146,7 @@ def operator(file: str | None, name: str, remove: bool, **flags: Any) -> None:
     """
 
     async def task(accounts: AccountRegistry) -> None:
-        await tool.ask(accounts.set, _known(accounts, name), operator=not remove)
+        await tool.ask(accounts.change, _known(accounts, name), partial(structs.replace, operator=not remove))
 
     _run(file, flags, task)
     click.echo(f"{name} is {'no operator any more' if remove else 'an operator of the server'}.")

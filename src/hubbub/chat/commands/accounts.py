@@ -6,12 +6,16 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import Session, owner
-from hubbub.chat.users.account_users import PASSWORD
-from hubbub.chat.users.accounts import Checked, close
+from hubbub.chat.turns import OperationKind
+from hubbub.chat.users.account_users import PasswordChange
+from hubbub.chat.users.accounts import Checked, Made, close
 from hubbub.chat.users.credential_checks import Login
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
@@ -64,48 +68,73 @@ def changeable_account(session: Session) -> Account:
     return account
 
 
-def change(
-    hub: Hub, session: Session, kind: str, start: Callable[[Checked], None], told: Callable[[Account], str]
-) -> None:
-    """Change the account of a session, and say so when the change is stored."""
-    operation = session.begin(kind)
+def account_change(
+    request: type[Struct],
+    start: Callable[[Hub, Session, Any, Checked], None],
+    told: Callable[[Any, Account], str],
+    moves: bool = True,
+) -> OperationKind:
+    """Return the kind of the operations that change the account of a session, and say so when the change is stored.
 
-    def changed(outcome: Account | Refused) -> None:
+    Args:
+        request: the type of the requests.
+        start: starts the change; it is called with the hub, the session, the request and a callback for the outcome.
+        told: returns the sentence about it for a request and the changed account.
+        moves: see OperationKind.
+
+    """
+
+    def changed(hub: Hub, session: Session, asked: Any, outcome: Account | Refused) -> None:
         if isinstance(outcome, Refused):
             hub.refuse(session, outcome)
         else:
-            hub.reply(session, Notice((told(outcome),)))
-        session.end(operation)
+            hub.reply(session, Notice((told(asked, outcome),)))
 
-    start(changed)
+    return OperationKind(request, changed, start, at_once=True, moves=moves)
+
+
+class SettingChange(Struct, frozen=True):
+    """A field of the account of a session is to have another value; `told` is the sentence about it."""
+
+    field: str
+    value: bool | str | tuple[int, int] | None
+    told: str
+
+
+def set_field(hub: Hub, session: Session, asked: SettingChange, done: Checked) -> None:
+    """Start a change of a field."""
+    hub.nicks.accounts.change(account_of(session), partial(replace, **{asked.field: asked.value}), done)
 
 
 def _password(hub: Hub, session: Session, password: str) -> None:
-    accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.credentials.peer(session)
+    account = changeable_account(session)
     ended = "cookies, tokens, codes and certificates" if not account.ssh_keys else "all other logins"
     told = f"Your password is changed; {ended} of your account have ended"
-    if not account.password:
-        told = "You have a password now"
-    start = partial(accounts.change_password, account, password, peer)
-    change(hub, session, PASSWORD, start, lambda account: told)
+    session.start(PasswordChange(password, told if account.password else "You have a password now"))
+
+
+def change_password(hub: Hub, session: Session, asked: PasswordChange, done: Checked) -> None:
+    """Start a change of the password of a session's account."""
+    peer = hub.credentials.peer(session)
+    hub.nicks.accounts.change_password(account_of(session), asked.password, peer, done)
 
 
 def _stay(hub: Hub, session: Session, argument: str) -> None:
-    accounts, account = hub.nicks.accounts, changeable_account(session)
+    changeable_account(session)
     if argument.lower() not in ("on", "off"):
         raise refusals.ARGUMENT_INVALID(synopsis="/stay on|off")
     stays = argument.lower() == "on"
     told = "You stay in your rooms while you are away" if stays else "You leave your rooms when you disconnect"
-    change(hub, session, "account", partial(accounts.set, account, stays=stays), lambda account: told)
+    session.start(SettingChange("stays", stays, told))
 
 
 def _store(hub: Hub, session: Session, argument: str) -> None:
-    accounts, account = hub.nicks.accounts, changeable_account(session)
+    changeable_account(session)
     if argument.lower() not in ("on", "off"):
         raise refusals.ARGUMENT_INVALID(synopsis="/store on|off")
     stores = argument.lower() == "on"
     told = f"Your private messages are {'stored from now on' if stores else 'not stored any more'}"
-    change(hub, session, "account", partial(accounts.set, account, history=stores), lambda account: told)
+    session.start(SettingChange("history", stores, told))
 
 
 def _guests(hub: Hub, session: Session, argument: str) -> None:
@@ -156,9 +185,19 @@ def _unregister(hub: Hub, session: Session, argument: str) -> None:
             lines.append("To delete all your messages as well, type /unregister PASSWORD take-back yes")
         hub.reply(session, Notice(tuple(lines)))
         return
-    accounts, peer, told = hub.nicks.accounts, hub.credentials.peer(session), f"The account {account.name} is closed"
-    start = partial(close, accounts, account, password, peer, bool(take_back))
-    change(hub, session, "account", start, lambda account: told)
+    session.start(AccountClosing(password, bool(take_back)))
+
+
+class AccountClosing(Struct, frozen=True):
+    """The account of a session is to be closed for ever, which a password or a code proves; see `close`."""
+
+    secret: str
+    take_back: bool
+
+
+def _close(hub: Hub, session: Session, asked: AccountClosing, done: Checked) -> None:
+    peer = hub.credentials.peer(session)
+    close(hub.nicks.accounts, account_of(session), asked.secret, peer, asked.take_back, done)
 
 
 def _log_out(hub: Hub, session: Session, _: str) -> None:
@@ -171,23 +210,31 @@ def _link(hub: Hub, session: Session, argument: str) -> None:
     if session.ssh_key and argument and not (session.user and session.user.account):
         _join_key(hub, session, session.ssh_key, argument)
         return
-    account = changeable_account(session)
+    changeable_account(session)
     if argument.lower() not in ("", "qr"):
         raise refusals.ARGUMENT_INVALID(synopsis="/link [qr]")
     if argument and not hub.page_url:
         raise refusals.NO_PAGE()
-    operation = session.begin("code")
+    session.start(CodeForDevice(bool(argument)))
 
-    def made(code: str | Refused) -> None:
-        if isinstance(code, Refused):
-            hub.refuse(session, code)
-        elif not session.closed:
-            text = f"On your other device, log in with the code {code} within five minutes: /login {code}"
-            picture = hub.qr(linked(hub.page_url, code)) if argument else ()
-            hub.reply(session, Notice((text, *picture)))
-        session.end(operation)
 
-    hub.nicks.accounts.make_code(account, made)
+class CodeForDevice(Struct, frozen=True):
+    """A session wants a code that logs in another device; with `qr` also as a picture."""
+
+    qr: bool
+
+
+def _make_code(hub: Hub, session: Session, asked: CodeForDevice, done: Made) -> None:
+    hub.nicks.accounts.make_code(account_of(session), done)
+
+
+def _code_made(hub: Hub, session: Session, asked: CodeForDevice, code: str | Refused) -> None:
+    if isinstance(code, Refused):
+        hub.refuse(session, code)
+        return
+    text = f"On your other device, log in with the code {code} within five minutes: /login {code}"
+    picture = hub.qr(linked(hub.page_url, code)) if asked.qr else ()
+    hub.reply(session, Notice((text, *picture)))
 
 
 def _join_key(hub: Hub, session: Session, key: SshKey, code: str) -> None:
@@ -197,14 +244,34 @@ def _join_key(hub: Hub, session: Session, key: SshKey, code: str) -> None:
         if refusal or session.permit.is_limited:
             _answer(hub, session, refusal)
         else:
-            _add_key(hub, session, key)
+            _add_key(session, key)
 
     hub.credentials.check(session, partial(hub.nicks.accounts.redeem, code), logged_in)
 
 
-def _add_key(hub: Hub, session: Session, key: SshKey) -> None:
-    account, told = changeable_account(session), "Your ssh key is kept: from now on it logs you in"
-    change(hub, session, "account", partial(hub.nicks.accounts.add_ssh_key, account, key), lambda account: told)
+def _add_key(session: Session, key: SshKey) -> None:
+    changeable_account(session)
+    session.start(KeyAdded(key))
+
+
+class KeyAdded(Struct, frozen=True):
+    """An ssh key, which the session has proven, is to log in to its account."""
+
+    key: SshKey
+
+
+def _keep_key(hub: Hub, session: Session, asked: KeyAdded, done: Checked) -> None:
+    hub.nicks.accounts.add_ssh_key(account_of(session), asked.key, done)
+
+
+class KeyRemoved(Struct, frozen=True):
+    """The ssh key with a fingerprint is to log in no more to the account of a session."""
+
+    fingerprint: str
+
+
+def _drop_key(hub: Hub, session: Session, asked: KeyRemoved, done: Checked) -> None:
+    hub.nicks.accounts.remove_ssh_key(account_of(session), asked.fingerprint, done)
 
 
 def _keys(hub: Hub, session: Session, argument: str) -> None:
@@ -213,11 +280,10 @@ def _keys(hub: Hub, session: Session, argument: str) -> None:
     if verb.lower() == "add" and not fingerprint:
         if session.ssh_key is None:
             raise refusals.SSH_KEY_MISSING()
-        _add_key(hub, session, session.ssh_key)
+        _add_key(session, session.ssh_key)
     elif verb.lower() == "remove" and fingerprint.strip():
-        account = changeable_account(session)
-        start = partial(hub.nicks.accounts.remove_ssh_key, account, fingerprint.strip())
-        change(hub, session, "account", start, lambda account: "That ssh key is removed: it logs nobody in any more")
+        changeable_account(session)
+        session.start(KeyRemoved(fingerprint.strip()))
     elif argument:
         raise refusals.ARGUMENT_INVALID(synopsis="/keys [add | remove FINGERPRINT]")
     else:
@@ -238,6 +304,21 @@ def linked(page_url: str, code: str) -> str:
     """Return the address that opens the page with a code filled in; no server is sent what follows the `#`."""
     return f"{page_url}#link={code.replace('-', '')}"
 
+
+OPERATIONS = (
+    account_change(SettingChange, set_field, lambda asked, account: asked.told),
+    account_change(KeyAdded, _keep_key, lambda asked, account: "Your ssh key is kept: from now on it logs you in"),
+    # None of the others is begun twice: they have a secret, make one, or are refused the second time.
+    account_change(PasswordChange, change_password, lambda asked, account: asked.told, moves=False),
+    account_change(AccountClosing, _close, lambda asked, account: f"The account {account.name} is closed", moves=False),
+    account_change(
+        KeyRemoved,
+        _drop_key,
+        lambda asked, account: "That ssh key is removed: it logs nobody in any more",
+        moves=False,
+    ),
+    OperationKind(CodeForDevice, _code_made, _make_code, at_once=True, moves=False),
+)
 
 ROWS = (
     SlashCommand("register", "[PASSWORD]", "Make your name yours. With ssh, your key is enough.", _register, GROUP),

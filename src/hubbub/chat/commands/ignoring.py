@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from hubbub.chat.commands.accounts import change, changeable_account
+from hubbub.chat.commands.accounts import account_change, account_of, changeable_account
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import owner
+from hubbub.chat.users.accounts import Checked
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, is_account
 from hubbub.model.events import Notice
@@ -31,12 +34,8 @@ def _ignore(hub: Hub, session: Session, name: str) -> None:
         hub.reply(session, Notice((_list(session.ignored),)))
         return
     person = _person(hub, session, name.removeprefix("@"))
-
-    def edit(known: Ignoring) -> Ignoring | Refused:
-        others = tuple(one for one in known if one[1:] != person[1:])
-        return refusals.TOO_MANY_IGNORED(limit=MOST) if len(others) >= MOST else (*others, person)
-
-    _change(hub, session, edit, f"You ignore {person.name} now. /unignore {person.name} ends that")
+    told = f"You ignore {person.name} now. /unignore {person.name} ends that"
+    _change(hub, session, IgnoringChange((person,), True, told))
 
 
 def _unignore(hub: Hub, session: Session, name: str) -> None:
@@ -47,8 +46,7 @@ def _unignore(hub: Hub, session: Session, name: str) -> None:
         found = [one for one in session.ignored if one.host == user.host and one.prefix == user.id_prefix]
     if not found:
         raise refusals.NOT_IGNORED(name=beginning(name))
-    left = tuple(one for one in session.ignored if one not in found)
-    _change(hub, session, lambda known: left, f"You do not ignore {found[0].name} any more")
+    _change(hub, session, IgnoringChange(tuple(found), False, f"You do not ignore {found[0].name} any more"))
 
 
 def _list(ignored: Sequence[Ignored]) -> str:
@@ -68,25 +66,47 @@ def _person(hub: Hub, session: Session, name: str) -> Ignored:
     raise refusals.NO_SUCH_NAME(name=beginning(name))
 
 
-def _change(hub: Hub, session: Session, edit: Callable[[Ignoring], Ignoring | Refused], told: str) -> None:
+class IgnoringChange(Struct, frozen=True):
+    """A session's user is to ignore some people, or not any more; `told` is the sentence about it."""
+
+    people: tuple[Ignored, ...]
+    on: bool
+    told: str
+
+
+def _changed(known: Ignoring, asked: IgnoringChange) -> Ignoring | Refused:
+    same = {one[1:] for one in asked.people}  # whatever their names are now
+    others = tuple(one for one in known if one[1:] not in same)
+    if not asked.on:
+        return others
+    return refusals.TOO_MANY_IGNORED(limit=MOST) if len(others) >= MOST else (*others, *asked.people)
+
+
+def _edited(asked: IgnoringChange, account: Account) -> Account | Refused:
+    ignored = _changed(account.ignored, asked)
+    return ignored if isinstance(ignored, Refused) else replace(account, ignored=ignored)
+
+
+def _store(hub: Hub, session: Session, asked: IgnoringChange, done: Checked) -> None:
+    hub.nicks.accounts.change(account_of(session), partial(_edited, asked), done)
+
+
+def _change(hub: Hub, session: Session, asked: IgnoringChange) -> None:
     """Change the people whom a session's user ignores: those of an account are stored with it."""
     user = owner(session)
     if user.account:
-        account = changeable_account(session)
-
-        def changed(known: Account) -> Account | Refused:
-            ignored = edit(known.ignored)
-            return ignored if isinstance(ignored, Refused) else replace(known, ignored=ignored)
-
-        change(hub, session, "account", lambda done: hub.nicks.accounts.change(account, changed, done), lambda _: told)
+        changeable_account(session)
+        session.start(asked)
         return
-    ignored = edit(user.guest_ignores)
+    ignored = _changed(user.guest_ignores, asked)
     if isinstance(ignored, Refused):
         raise ignored
     user.guest_ignores = ignored
     hub.note_ignored(user)
-    hub.reply(session, Notice((told,)))
+    hub.reply(session, Notice((asked.told,)))
 
+
+OPERATIONS = (account_change(IgnoringChange, _store, lambda asked, account: asked.told),)
 
 ROWS = (
     SlashCommand("ignore", "[NAME]", "Hide all that somebody says, or list the people you ignore.", _ignore, GROUP),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hubbub.chat.commands.accounts import change, changeable_account
+from hubbub.chat.commands.accounts import SettingChange, account_change, account_of, changeable_account, set_field
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.operations.asking import question
+from hubbub.chat.users.accounts import Checked
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.accounts.account import Account
 from hubbub.model.events import Event, HistoryShown, Notice
@@ -55,9 +56,6 @@ def _shown(hub: Hub, session: Session, asked: MentionsAsked, page: LogPage) -> E
     return HistoryShown(page.entries, hub.clock(), elsewhere=True)
 
 
-OPERATIONS = (question(MentionsAsked, _shown, _read),)
-
-
 def _notify(hub: Hub, session: Session, argument: str) -> None:
     account = changeable_account(session)
     if not argument:
@@ -73,7 +71,7 @@ def _notify(hub: Hub, session: Session, argument: str) -> None:
     word = own_word(typed)
     if not word:
         raise refusals.WORD_INVALID(limit=NAME_CHARS)
-    _change(hub, session, partial(_with_word if on else _without_word, word), _words)
+    session.start(WordHeard(word, on))
 
 
 def _send_to(hub: Hub, session: Session, url: str) -> None:
@@ -83,7 +81,11 @@ def _send_to(hub: Hub, session: Session, url: str) -> None:
     if url and not is_address(url, hub.pushes.encrypted_only):
         raise refusals.PUSH_URL_INVALID()
     told = f"While you are away, notifications go to {url}" if url else "No notifications are sent"
-    _change(hub, session, lambda account: replace(account, push=url), lambda account: told)
+    session.start(PushAddress("push", url, told))
+
+
+class PushAddress(SettingChange, frozen=True):
+    """The address that notifications go to: whoever knows it may be able to read them."""
 
 
 def _dnd(hub: Hub, session: Session, argument: str) -> None:
@@ -94,13 +96,26 @@ def _dnd(hub: Hub, session: Session, argument: str) -> None:
     told = (
         f"No notifications from {quiet[0]}:00 to {quiet[1]}:00, server time" if quiet else "Notifications at any hour"
     )
-    _change(hub, session, lambda account: replace(account, quiet=quiet), lambda account: told)
+    changeable_account(session)
+    session.start(SettingChange("quiet", quiet, told))
 
 
 def _words(account: Account) -> str:
     if not account.words:
         return "A message mentions you if it has @ and your name, or your name and a colon. /notify WORD adds a word"
     return f"These words mention you, too: {', '.join(account.words)}. /notify off WORD removes one"
+
+
+class WordHeard(Struct, frozen=True):
+    """A word is to mention the owner of a session's account, or not any more."""
+
+    word: str
+    on: bool
+
+
+def _hear(hub: Hub, session: Session, asked: WordHeard, done: Checked) -> None:
+    edit = partial(_with_word if asked.on else _without_word, asked.word)
+    hub.nicks.accounts.change(account_of(session), edit, done)
 
 
 def _with_word(word: str, account: Account) -> Account | Refused:
@@ -112,15 +127,11 @@ def _without_word(word: str, account: Account) -> Account:
     return replace(account, words=tuple(one for one in account.words if one != word))
 
 
-def _change(
-    hub: Hub,
-    session: Session,
-    edit: Callable[[Account], Account | Refused],
-    told: Callable[[Account], str],
-) -> None:
-    account = changeable_account(session)
-    change(hub, session, "account", lambda done: hub.nicks.accounts.change(account, edit, done), told)
-
+OPERATIONS = (
+    question(MentionsAsked, _shown, _read),
+    account_change(WordHeard, _hear, lambda asked, account: _words(account)),
+    account_change(PushAddress, set_field, lambda asked, account: asked.told, moves=False),
+)
 
 ROWS = (
     SlashCommand("mentions", "[N]", "Show the newest messages that mention you.", _mentions, GROUP),

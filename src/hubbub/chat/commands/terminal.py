@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
-
-from hubbub.chat.commands.accounts import change, changeable_account
+from hubbub.chat.commands.accounts import SettingChange, changeable_account
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.model.events import Notice
 from hubbub.text import refusals
@@ -58,16 +56,9 @@ def _turn(switch: Switch, hub: Hub, session: Session, argument: str) -> None:
         setattr(session, switch.field, on)
         hub.reply(session, Notice((switch.told(on),)))
         return
-    account = changeable_account(session)
+    changeable_account(session)
     setattr(session, switch.field, False)
-    edit = partial(replace, **{switch.setting: on})
-    change(
-        hub,
-        session,
-        "account",
-        lambda done: hub.nicks.accounts.change(account, edit, done),
-        lambda changed: switch.told(getattr(changed, switch.setting)),
-    )
+    session.start(SettingChange(switch.setting, on, switch.told(on)))
 
 
 ROWS = (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from hubbub.chat import messages, moderation
-from hubbub.chat.commands import mentions, slash
+from hubbub.chat.commands import accounts, ignoring, mentions, slash
 from hubbub.chat.commands import moderation as moderation_commands
 from hubbub.chat.operations import pages
 from hubbub.chat.private import direct
 from hubbub.chat.rooms import missed, replay
 
 OPERATIONS = (
+    *accounts.OPERATIONS,
     *direct.OPERATIONS,
+    *ignoring.OPERATIONS,
     *mentions.OPERATIONS,
     *messages.OPERATIONS,
     *missed.OPERATIONS,

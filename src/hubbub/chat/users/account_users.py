@@ -30,8 +30,6 @@ from hubbub.model.events import LoggedIn, NickAssigned, Notice
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 
-PASSWORD = "password"  # the kind of the operation that changes it
-
 Outcome = Callable[[Refused | None], None]
 # Gets the time when the last session of somebody who stays ended, in epoch seconds, and by the id of a room the number
 # of the last entry that it was given there; 0.0 and nothing if that is not known.
@@ -62,6 +60,13 @@ class LoginDue(Struct, frozen=True):
     """A login to the account with an id goes on when its turn comes."""
 
     account: str
+
+
+class PasswordChange(Struct, frozen=True):
+    """The account of a session is to have another password; `told` is the sentence about it."""
+
+    password: str
+    told: str
 
 
 class AccountUsers:
@@ -362,7 +367,9 @@ class AccountUsers:
     def _end_older(self, user: User) -> None:
         """End the sessions of a user whose password was changed, except the one in which it was changed."""
         for session in list(user.sessions):
-            if not any(isinstance(one, Operation) and one.kind == PASSWORD for one in session.pending):
+            if not any(
+                isinstance(one, Operation) and isinstance(one.request, PasswordChange) for one in session.pending
+            ):
                 self._core.reply(session, Notice(("Your password was changed; log in again",)))
                 self._chat.depart(session, "password changed")
 

@@ -160,17 +160,6 @@ class Accounts(Protocol):
         """Change the password of an account; all other ways to log in to it end."""
         ...
 
-    def set(
-        self,
-        account: Account,
-        done: Checked,
-        stays: bool | None = None,
-        history: bool | None = None,
-        operator: bool | None = None,
-    ) -> None:
-        """Change settings of an account; those that are None stay."""
-        ...
-
     def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
         """Change settings of an account as `edit` says, which may be called again if others change it meanwhile."""
         ...

@@ -94,17 +94,6 @@ class NoAccounts:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
 
-    def set(
-        self,
-        account: Account,
-        done: Checked,
-        stays: bool | None = None,
-        history: bool | None = None,
-        operator: bool | None = None,
-    ) -> None:
-        """Refuse."""
-        done(refusals.NOT_LOGGED_IN())
-
     def change(self, account: Account, edit: Callable[[Account], Account | Refused], done: Checked) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())

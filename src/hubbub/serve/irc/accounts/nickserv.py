@@ -9,12 +9,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from hubbub.chat.commands.accounts import account_of, changeable_account
-from hubbub.chat.users.account_users import PASSWORD
-from hubbub.chat.users.accounts import Checked
+from msgspec import Struct, structs
+
+from hubbub.chat.commands.accounts import account_of, change_password, changeable_account
+from hubbub.chat.turns import OperationKind
+from hubbub.chat.users.account_users import PasswordChange
+from hubbub.chat.users.accounts import Checked, Ended, Made
 from hubbub.errors import Refused
+from hubbub.model.accounts.account import Account
 from hubbub.model.accounts.grants import Grant
 from hubbub.serve.irc.accounts import login
 from hubbub.serve.irc.client import IrcClient
@@ -72,27 +76,26 @@ def _tell(client: IrcClient, *texts: str) -> None:
     client.send(*(wire.line(source, "NOTICE", client.nick, text, tags=client.time) for text in texts))
 
 
-def _wait(client: IrcClient, kind: str, start: Callable[[Callable[[object], None]], None], told: object) -> None:
-    """Start something for a client whose next commands wait, and tell it the end.
+def _service(
+    request: type[Struct],
+    start: Callable[[IrcClient, Any, Callable[[Any], None]], None],
+    told: Callable[[Any, Any], str],
+    moves: bool = False,
+) -> OperationKind:
+    """Return the kind of the operations that change something of a client's account, and tell the client the end.
 
     Args:
-        client: the client.
-        kind: the kind of the operation.
-        start: starts it, and calls back with the outcome or a refusal.
-        told: returns the text for an outcome, or is the text.
+        request: the type of the requests.
+        start: starts it; it is called with the client, the request and a callback for the outcome or a refusal.
+        told: returns the text for a request and its outcome.
+        moves: see OperationKind.
 
     """
-    operation = client.session.begin(kind)
 
-    def done(outcome: object) -> None:
-        if not client.session.closed:
-            if isinstance(outcome, Refused):
-                _tell(client, outcome.text)
-            else:
-                _tell(client, told(outcome) if callable(told) else str(told))
-        client.session.end(operation)
+    def answer(client: IrcClient, asked: Any, outcome: Any) -> None:
+        _tell(client, outcome.text if isinstance(outcome, Refused) else told(asked, outcome))
 
-    start(done)
+    return OperationKind(request, answer, start, at_once=True, moves=moves)
 
 
 # --- logging in -----------------------------------------------------------------------------------------------------
@@ -159,26 +162,38 @@ def _switch(on: bool) -> str:
 
 
 def _set(client: IrcClient, words: list[str]) -> None:
-    accounts, account, (setting, value) = client.hub.nicks.accounts, changeable_account(client.session), words[:2]
-    setting, start = setting.upper(), None
+    changeable_account(client.session)
+    setting, value = words[0].upper(), words[1]
     if setting == "PASSWORD":
-        peer = client.hub.credentials.peer(client.session)
-        start = partial(accounts.change_password, account, value, peer)
-        _wait(
-            client,
-            PASSWORD,
-            start,
-            "Your password is changed; cookies, tokens, codes, certificates and ssh keys have ended.",
-        )
-    elif setting in ("STAY", "HISTORY") and value.lower() in ("on", "off"):
-        field = {"STAY": "stays", "HISTORY": "history"}[setting]
-
-        def change(done: Checked) -> None:
-            accounts.set(account, done, **{field: value.lower() == "on"})
-
-        _wait(client, "account", change, f"{setting} is {value.lower()}.")
+        told = "Your password is changed; cookies, tokens, codes, certificates and ssh keys have ended."
+        client.session.start(PasswordSet(value, told))
+    elif setting in _SETTINGS and value.lower() in ("on", "off"):
+        client.session.start(SettingSet(setting, value.lower() == "on"))
     else:
         _tell(client, f"Usage: SET {COMMANDS['SET'].usage}")
+
+
+class PasswordSet(PasswordChange, frozen=True):
+    """SET PASSWORD: the account is to have another password."""
+
+
+def _set_password(client: IrcClient, asked: PasswordSet, done: Checked) -> None:
+    change_password(client.hub, client.session, asked, done)
+
+
+class SettingSet(Struct, frozen=True):
+    """SET STAY or HISTORY: a setting of the account is to be on or off."""
+
+    setting: str
+    on: bool
+
+
+_SETTINGS = {"STAY": "stays", "HISTORY": "history"}  # the fields of Account
+
+
+def _set_field(client: IrcClient, asked: SettingSet, done: Checked) -> None:
+    edit = partial(structs.replace, **{_SETTINGS[asked.setting]: asked.on})
+    client.hub.nicks.accounts.change(account_of(client.session), edit, done)
 
 
 def _sessions(client: IrcClient, words: list[str]) -> None:
@@ -203,33 +218,69 @@ def _token(client: IrcClient, words: list[str]) -> None:
         rows = [f"{one.id} {one.grant.name}" for one in accounts.tokens(account)]
         _tell(client, *rows, "End of TOKEN.")
     elif words[0].upper() == "END" and len(words) > 1:
-        start = partial(accounts.end_tokens, account, words[1:])
-        _wait(client, "token", start, lambda count: f"Tokens that were ended: {count}.")
+        client.session.start(TokensEnded(tuple(words[1:])))
     else:
-        grant = Grant(name=clean(" ".join(words)[:SHOWN]))
-        start = partial(accounts.make_token, account, grant)
-        _wait(client, "token", start, lambda token: f"The token, which is shown only now: {token}")
+        client.session.start(TokenMade(clean(" ".join(words)[:SHOWN])))
+
+
+class TokensEnded(Struct, frozen=True):
+    """TOKEN END: the tokens with some ids are to end."""
+
+    ids: tuple[str, ...]
+
+
+def _end_tokens(client: IrcClient, asked: TokensEnded, done: Ended) -> None:
+    client.hub.nicks.accounts.end_tokens(account_of(client.session), asked.ids, done)
+
+
+class TokenMade(Struct, frozen=True):
+    """TOKEN: a token is to be made, with a name for its list."""
+
+    name: str
+
+
+def _make_token(client: IrcClient, asked: TokenMade, done: Made) -> None:
+    client.hub.nicks.accounts.make_token(account_of(client.session), Grant(name=asked.name), done)
 
 
 def _code(client: IrcClient, words: list[str]) -> None:
-    start = partial(client.hub.nicks.accounts.make_code, changeable_account(client.session))
-    _wait(client, "code", start, lambda code: f"On your other device, log in with the code {code} within five minutes.")
+    changeable_account(client.session)
+    client.session.start(CodeMade())
+
+
+class CodeMade(Struct, frozen=True):
+    """CODE: a code is to be made that logs in another device."""
+
+
+def _make_code(client: IrcClient, asked: CodeMade, done: Made) -> None:
+    client.hub.nicks.accounts.make_code(account_of(client.session), done)
 
 
 def _cert(client: IrcClient, words: list[str]) -> None:
-    accounts, account = client.hub.nicks.accounts, changeable_account(client.session)
+    account = changeable_account(client.session)
     if not words:
         _tell(client, *account.certificates, "End of CERT.")
         return
     verb, shown = words[0].upper(), words[1] if len(words) > 1 else login.fingerprint(client)
-    change = {"ADD": accounts.add_certificate, "DEL": accounts.remove_certificate}.get(verb)
-    if change is None:
+    if verb not in ("ADD", "DEL"):
         _tell(client, f"Usage: CERT {COMMANDS['CERT'].usage}")
     elif not shown:
         raise refusals.CERTIFICATE_MISSING()
     else:
-        told = "can log in to your account now" if verb == "ADD" else "cannot log in any more"
-        _wait(client, "account", partial(change, account, shown), f"The certificate {told}.")
+        client.session.start(CertificateChange(shown, verb == "ADD"))
+
+
+class CertificateChange(Struct, frozen=True):
+    """CERT: the certificate with a fingerprint is to log in to the account, or not any more."""
+
+    fingerprint: str
+    on: bool
+
+
+def _change_certificate(client: IrcClient, asked: CertificateChange, done: Checked) -> None:
+    accounts = client.hub.nicks.accounts
+    change = accounts.add_certificate if asked.on else accounts.remove_certificate
+    change(account_of(client.session), asked.fingerprint, done)
 
 
 def _unregister(client: IrcClient, words: list[str]) -> None:
@@ -244,8 +295,37 @@ def _unregister(client: IrcClient, words: list[str]) -> None:
     elif len(words) > 2 and words[2].upper() != "TAKE-BACK":
         _tell(client, f"Usage: UNREGISTER {COMMANDS['UNREGISTER'].usage}")
     else:
-        start = partial(client.hub.nicks.accounts.delete, account, take_back=len(words) > 2)
-        _wait(client, "account", start, f"The account {account.name} is closed.")
+        client.session.start(AccountDropped(len(words) > 2))
+
+
+class AccountDropped(Struct, frozen=True):
+    """UNREGISTER: the account is to be closed for ever; with `take_back` all that its owner has said is deleted."""
+
+    take_back: bool
+
+
+def _drop_account(client: IrcClient, asked: AccountDropped, done: Checked) -> None:
+    client.hub.nicks.accounts.delete(account_of(client.session), done, take_back=asked.take_back)
+
+
+def _certificate_told(asked: CertificateChange, _: Account) -> str:
+    return f"The certificate {'can log in to your account now' if asked.on else 'cannot log in any more'}."
+
+
+OPERATIONS = (
+    _service(SettingSet, _set_field, lambda asked, _: f"{asked.setting} is {'on' if asked.on else 'off'}.", moves=True),
+    _service(CertificateChange, _change_certificate, _certificate_told, moves=True),
+    # None of the others is begun twice: they have a secret, make one, or have another outcome the second time.
+    _service(PasswordSet, _set_password, lambda asked, _: asked.told),
+    _service(TokensEnded, _end_tokens, lambda _, count: f"Tokens that were ended: {count}."),
+    _service(TokenMade, _make_token, lambda _, token: f"The token, which is shown only now: {token}"),
+    _service(
+        CodeMade,
+        _make_code,
+        lambda _, code: f"On your other device, log in with the code {code} within five minutes.",
+    ),
+    _service(AccountDropped, _drop_account, lambda _, account: f"The account {account.name} is closed."),
+)
 
 
 def _help(client: IrcClient, words: list[str]) -> None:

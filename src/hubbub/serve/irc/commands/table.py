@@ -226,6 +226,7 @@ STEPS: StepTable = {**REPLY_STEPS, **channels.STEPS, **messages.STEPS, **registr
 OPERATIONS: OperationTable = by_name(
     *channel_lists.OPERATIONS,
     *history.OPERATIONS,
+    *nickserv.OPERATIONS,
     *registration.OPERATIONS,
     *searching.OPERATIONS,
     *server_info.OPERATIONS,
