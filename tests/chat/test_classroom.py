@@ -259,7 +259,7 @@ def test_question_of_a_user_on_another_node_has_an_id_of_this_node() -> None:
 
 def test_questions_are_bounded_and_need_a_text() -> None:
     house, (al, bo, cy) = ops("Al", "Bo", "Cy")
-    typed(house, bo, *(["/ask why?"] * (questions.OF_PERSON + 1)), f"/ask {'x' * 1001}")
+    typed(house, bo, *(f"/ask why {number}?" for number in range(questions.OF_PERSON + 1)), f"/ask {'x' * 1001}")
     assert told(bo)[-2:] == ["list-full", "text-too-long"]
     with pytest.raises(Refused, match="nothing to send"):
         classroom.ask(house.hub, bo.session, house.hub.rooms.loaded["ops"], "\u2066")

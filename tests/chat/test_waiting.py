@@ -10,6 +10,8 @@ from test_private_log import Post
 
 from doubles import FakeMentions, House, Peer
 from hubbub.chat import messages, moderation
+from hubbub.chat.classroom.lists import ListChange, ListChanged, Lists
+from hubbub.chat.classroom.questions import Question, Questions
 from hubbub.chat.messages import Which
 from hubbub.chat.nodes.person import Person
 from hubbub.chat.operations import waiting
@@ -21,7 +23,7 @@ from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, OperationKind, by_name
 from hubbub.model.accounts.account import SshKey
 from hubbub.model.entries import Kind, Said
-from hubbub.model.events import Acknowledged, MembersListed, Missed, QueryResult, Refusal
+from hubbub.model.events import Acknowledged, MembersListed, Missed, Notice, QueryResult, Refusal
 from records import text_in
 
 
@@ -211,6 +213,52 @@ def test_a_watcher_goes_on_while_its_room_is_loaded() -> None:
     second.dee.types("/join ops", "hi")
     second.settle()
     assert "Dee: hi" in other.sees()
+
+
+class HeldLists(Lists[Question]):
+    """Questions that are stored when the test says so."""
+
+    def __init__(self, known: Questions) -> None:
+        super().__init__()
+        self.known = known
+        self.asked: list[Callable[[], None]] = []
+        known.store = self
+
+    def change(self, key: str, change: ListChange[Question], done: ListChanged[Question]) -> None:
+        self.asked.append(lambda: Lists.change(self.known, key, change, done))
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_question_to_the_operators_is_asked_once(is_stored: bool) -> None:
+    first, second = Twin(), Twin()
+    stores = [HeldLists(town.hub.questions) for town in (first, second)]
+    for town in (first, second):
+        town.cy.types("/join ops")
+        town.dee.types("/join ops")
+        town.settle()
+        town.house.forget()
+    first.dee.types("/ask why?")
+    go_on(first.dee.session, second.dee.session)
+    if is_stored:  # before the first process ended
+        stores[0].asked.pop()()
+        second.hub.questions.note("ops", first.hub.questions.of("ops"))
+    stores[1].asked.pop()()
+    (told,) = second.dee.sees()
+    assert told == Notice(("Your question is number 1; only the operators see it",))
+    assert [one.text for one in second.hub.questions.of("ops")] == ["why?"]
+    second.cy.types("/ok 1")
+    assert second.cy.session.pending and waiting.state(second.cy.session) is None, "it would be lost"
+
+
+@pytest.mark.parametrize("line", ["/invite code", "/codes end all"])
+def test_no_code_for_a_room_is_written_down(line: str) -> None:
+    town = Twin()
+    town.cy.types("/join ops")
+    town.settle()
+    town.cy.types("/invite code")
+    town.hub.rooms.codes.store = HeldLists(town.hub.questions)  # type: ignore[assignment]
+    town.cy.types(line)
+    assert town.cy.session.pending and waiting.state(town.cy.session) is None
 
 
 def test_the_members_of_a_room_on_another_node_are_listed_by_the_session_that_goes_on() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from hubbub.chat import moderation
 from hubbub.chat.classroom.hands import who
-from hubbub.chat.classroom.lists import ListChange
+from hubbub.chat.classroom.lists import ListChanged
 from hubbub.chat.classroom.questions import IN_ROOM, OF_HOST, OF_PERSON, QUESTION_BYTES, Question
 from hubbub.chat.session import owner
+from hubbub.chat.turns import OperationKind
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import HandMoved, TurnGiven
 from hubbub.model.events import Notice
+from hubbub.model.room.room_ids import RoomRef
 from hubbub.model.room.state import MAX_HANDS
 from hubbub.text import refusals
 from hubbub.text.cleaning import is_blank, one_line
@@ -64,56 +69,89 @@ def ask(hub: Hub, session: Session, room: Room, text: str) -> None:
         raise refusals.NO_TEXT()
     if len(text.encode()) > QUESTION_BYTES:
         raise refusals.TEXT_TOO_LONG(limit=QUESTION_BYTES)
-    nick, host, now, author = session.nick, session.host, hub.clock(), owner(session).id_prefix
-    if hub.questions.of_host(host) >= OF_HOST:
+    if hub.questions.of_host(session.host) >= OF_HOST:
         raise refusals.QUESTIONS_FULL(limit=OF_HOST)
+    question = Question(0, session.nick, session.host, text, hub.clock(), owner(session).id_prefix)
+    session.start(QuestionAsked(room.id, question))
 
-    def add(questions: Sequence[Question]) -> Sequence[Question]:
-        own = [one for one in questions if (key_of(one.nick), one.host) == (key_of(nick), host)]
-        if len(questions) >= IN_ROOM or len(own) >= OF_PERSON:
-            raise refusals.QUESTIONS_FULL(limit=IN_ROOM if len(questions) >= IN_ROOM else OF_PERSON)
-        number = questions[-1].number + 1 if questions else 1
-        return [*questions, Question(number, nick, host, text, now, author)]
 
-    def told(questions: Sequence[Question]) -> None:
-        hub.reply(session, Notice((f"Your question is number {questions[-1].number}; only the operators see it",)))
+class QuestionAsked(Struct, frozen=True):
+    """A question, which has no number yet, is to be added to those of the room with an id."""
 
-    _change(hub, session, room, add, told)
+    room: str
+    question: Question
+
+
+def _add(asked: QuestionAsked, questions: Sequence[Question]) -> Sequence[Question]:
+    new = asked.question
+    if _number_of(new, questions):  # another process has begun this, and has added it
+        return questions
+    own = [one for one in questions if (key_of(one.nick), one.host) == (key_of(new.nick), new.host)]
+    if len(questions) >= IN_ROOM or len(own) >= OF_PERSON:
+        raise refusals.QUESTIONS_FULL(limit=IN_ROOM if len(questions) >= IN_ROOM else OF_PERSON)
+    return [*questions, new._replace(number=questions[-1].number + 1 if questions else 1)]
+
+
+def _number_of(question: Question, questions: Sequence[Question]) -> int:
+    """Return the number that a question has among others; 0 if it is none of them."""
+    return next((one.number for one in questions if one._replace(number=0) == question), 0)
+
+
+def _keep(hub: Hub, session: Session, asked: QuestionAsked, done: ListChanged[Question]) -> None:
+    hub.questions.store.change(asked.room, partial(_add, asked), done)
+
+
+def _kept(hub: Hub, session: Session, asked: QuestionAsked, questions: Sequence[Question] | Refused) -> None:
+    if isinstance(questions, Refused):
+        hub.refuse(session, questions)
+        return
+    number = _number_of(asked.question, questions)
+    hub.reply(session, Notice((f"Your question is number {number}; only the operators see it",)))
 
 
 def close(hub: Hub, session: Session, room: Room, number: int, publish: bool) -> None:
     """Let a question through, as a message of its author, or drop it. Raises Refused."""
     hub.check(session, Action.SET_MODES, room)
+    session.start(QuestionClosed(RoomRef(room.id, room.name), number, publish))
+
+
+class QuestionClosed(Struct, frozen=True):
+    """The question with a number in a room is to be dropped, or published as a message of its author."""
+
+    room: RoomRef
+    number: int
+    publish: bool
+
+
+def _take(hub: Hub, session: Session, asked: QuestionClosed, done: Callable[[Question | Refused], None]) -> None:
     taken: list[Question] = []
 
     def take(questions: Sequence[Question]) -> Sequence[Question]:
-        taken[:] = [one for one in questions if one.number == number]
+        taken[:] = [one for one in questions if one.number == asked.number]
         if not taken:
             raise refusals.NO_SUCH_QUESTION()
-        return [one for one in questions if one.number != number]
+        return [one for one in questions if one.number != asked.number]
 
-    def told(_: Sequence[Question]) -> None:
-        if publish:
-            hub.questions.publish(room, taken[0])
-        else:
-            hub.reply(session, Notice((f"Question {number} is dropped",)))
+    def taken_out(outcome: Sequence[Question] | Refused) -> None:
+        done(outcome if isinstance(outcome, Refused) else taken[0])
 
-    _change(hub, session, room, take, told)
+    hub.questions.store.change(asked.room.id, take, taken_out)
 
 
-def _change(
-    hub: Hub, session: Session, room: Room, change: ListChange[Question], told: Callable[[Sequence[Question]], None]
-) -> None:
-    operation = session.begin("question")
+def _taken(hub: Hub, session: Session, asked: QuestionClosed, question: Question | Refused) -> None:
+    if isinstance(question, Refused):
+        hub.refuse(session, question)
+    elif asked.publish:
+        hub.questions.publish(hub.loaded.by_id.get(asked.room.id) or asked.room, question)
+    else:
+        hub.reply(session, Notice((f"Question {asked.number} is dropped",)))
 
-    def done(outcome: Sequence[Question] | Refused) -> None:
-        if isinstance(outcome, Refused):
-            hub.refuse(session, outcome)
-        else:
-            told(outcome)
-        session.end(operation)
 
-    hub.questions.store.change(room.id, change, done)
+OPERATIONS = (
+    OperationKind(QuestionAsked, _kept, _keep, at_once=True),
+    # Begun twice, it would not find the question, which would then be lost.
+    OperationKind(QuestionClosed, _taken, _take, at_once=True, moves=False),
+)
 
 
 def shown(hub: Hub, session: Session, room: Room) -> Sequence[Question]:

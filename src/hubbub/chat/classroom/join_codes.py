@@ -14,6 +14,7 @@ from hubbub.text.typed.codes import LETTERS, read_code
 if TYPE_CHECKING:
     from hubbub.chat.core import Core
     from hubbub.chat.session import Room, Session
+    from hubbub.model.room.room_ids import NamedRoom
 
 IN_ROOM = 10  # open codes of a room
 OPEN = 1_000  # and of all rooms
@@ -82,11 +83,16 @@ class JoinCodes(Lists[JoinCode]):
         now = self._core.clock()
         return [(letters, one) for letters, (one, *_) in self._known.items() if one.room == id and one.expires > now]
 
-    def make(self, room: Room, nick: str, seconds: float, most: int, done: Callable[[str | Refused], None]) -> None:
-        """Store a new code for a room, and call `done` with its letters. Raises Refused."""
+    def check_has_space(self, room: Room) -> None:
+        """Raise Refused if a room, or the server, has as many codes as it may have."""
         self._sweep()
         if len(self.of_room(room.id)) >= IN_ROOM or len(self._known) >= OPEN:
             raise refusals.JOIN_CODES_FULL(limit=IN_ROOM)
+
+    def make(
+        self, room: NamedRoom, nick: str, seconds: float, most: int, done: Callable[[str | Refused], None]
+    ) -> None:
+        """Store a new code for a room, and call `done` with its letters."""
         now, letters = self._core.clock(), self.new_letters()
         one = JoinCode(room.id, room.name, nick, now, now + seconds, most)
         self.store.change(letters, lambda _: (one,), lambda outcome: done(_letters(outcome, letters)))

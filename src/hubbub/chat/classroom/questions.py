@@ -17,7 +17,7 @@ from hubbub.model.entries import Draft, Said
 
 if TYPE_CHECKING:
     from hubbub.chat.core import Core
-    from hubbub.chat.session import Room
+    from hubbub.model.room.room_ids import NamedRoom
 
 IN_ROOM = 30  # open questions of a room
 OF_PERSON = 3  # and of one user there
@@ -74,7 +74,7 @@ class Questions(Lists[Question]):
                 text = f"{one.nick} asks ({one.number}): {one.text} (/ok {one.number} lets it through)"
                 send_to_operators(self._core, loaded, text)
 
-    def publish(self, room: Room, one: Question) -> None:
+    def publish(self, room: NamedRoom, one: Question) -> None:
         """Publish a question as a message of its author, even if that user has left."""
         self._published += 1
         # Its author may delete and correct it. An id must not begin like those of a process that may have ended.

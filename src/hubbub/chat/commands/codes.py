@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from msgspec import Struct
+
 from hubbub.chat.classroom.join_codes import DEFAULT_SECONDS, MOST_SECONDS, MOST_USES
+from hubbub.chat.turns import OperationKind
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.events import Notice
+from hubbub.model.room.room_ids import NamedRoom, RoomRef
 from hubbub.text import refusals
 from hubbub.text.typed.codes import read_code, shown_code
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Room, Session
+    from hubbub.chat.session import Session
 
 _LIFETIME = re.compile(r"(\d{1,4})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
@@ -39,23 +43,30 @@ def make_code(hub: Hub, session: Session, words: Sequence[str]) -> None:
             raise refusals.ARGUMENT_INVALID(synopsis="/invite code [30m|1h|1d] [N uses]")
     if not 0 < seconds <= MOST_SECONDS or most > MOST_USES:
         raise refusals.JOIN_CODE_LIMITS(limit=MOST_USES)
-    operation = session.begin("code")
-
-    def made(outcome: str | Refused) -> None:
-        if isinstance(outcome, Refused):
-            hub.refuse(session, outcome)
-        else:
-            hub.reply(session, Notice(tuple(_told(hub, room, outcome))))
-        session.end(operation)
-
-    try:
-        hub.rooms.codes.make(room, session.nick, seconds, most, made)
-    except Refused:
-        session.end(operation)
-        raise
+    hub.rooms.codes.check_has_space(room)
+    session.start(JoinCodeMade(RoomRef(room.id, room.name), seconds, most))
 
 
-def _told(hub: Hub, room: Room, letters: str) -> Iterator[str]:
+class JoinCodeMade(Struct, frozen=True):
+    """A code for a room is to be made that lets `most` people in (0: any number) for a number of seconds."""
+
+    room: RoomRef
+    seconds: float
+    most: int
+
+
+def _make(hub: Hub, session: Session, asked: JoinCodeMade, done: Callable[[str | Refused], None]) -> None:
+    hub.rooms.codes.make(asked.room, session.nick, asked.seconds, asked.most, done)
+
+
+def _made(hub: Hub, session: Session, asked: JoinCodeMade, outcome: str | Refused) -> None:
+    if isinstance(outcome, Refused):
+        hub.refuse(session, outcome)
+    else:
+        hub.reply(session, Notice(tuple(_told(hub, hub.loaded.by_id.get(asked.room.id) or asked.room, outcome))))
+
+
+def _told(hub: Hub, room: NamedRoom, letters: str) -> Iterator[str]:
     code = shown_code(letters)
     one = hub.rooms.codes.of(letters)[0]
     people = "1 person" if one.most == 1 else f"{one.most} people"
@@ -99,17 +110,37 @@ def _end(hub: Hub, session: Session, argument: str, known: Sequence[str]) -> Non
     wanted = [letters for letters in known if typed == "all" or letters == read_code(typed)]
     if not wanted:
         raise refusals.NO_SUCH_CODE()
-    operation, left = session.begin("code"), len(wanted)
+    session.start(JoinCodesEnded(tuple(wanted)))
+
+
+class JoinCodesEnded(Struct, frozen=True):
+    """The codes with these letters are to let nobody in any more."""
+
+    codes: tuple[str, ...]
+
+
+def _end_all(hub: Hub, session: Session, asked: JoinCodesEnded, done: Callable[[Sequence[object]], None]) -> None:
+    outcomes: list[object] = []
 
     def ended(outcome: object) -> None:
-        nonlocal left
-        left -= 1
-        if isinstance(outcome, Refused):
-            hub.refuse(session, outcome)
-        elif not left:
-            hub.reply(session, Notice(("The code is over" if len(wanted) == 1 else "The codes are over",)))
-        if not left:
-            session.end(operation)
+        outcomes.append(outcome)
+        if len(outcomes) == len(asked.codes):
+            done(outcomes)
 
-    for letters in wanted:
+    for letters in asked.codes:
         hub.rooms.codes.end(letters, ended)
+
+
+def _ended(hub: Hub, session: Session, asked: JoinCodesEnded, outcomes: Sequence[object]) -> None:
+    for refused in outcomes:
+        if isinstance(refused, Refused):
+            hub.refuse(session, refused)
+    if not isinstance(outcomes[-1], Refused):
+        hub.reply(session, Notice(("The code is over" if len(asked.codes) == 1 else "The codes are over",)))
+
+
+# A code is a secret, so neither is written down.
+OPERATIONS = (
+    OperationKind(JoinCodeMade, _made, _make, at_once=True, moves=False),
+    OperationKind(JoinCodesEnded, _ended, _end_all, at_once=True, moves=False),
+)

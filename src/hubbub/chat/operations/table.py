@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hubbub.chat import messages, moderation
-from hubbub.chat.commands import accounts, ignoring, mentions, slash
+from hubbub.chat.classroom import classroom
+from hubbub.chat.commands import accounts, codes, ignoring, mentions, slash
 from hubbub.chat.commands import moderation as moderation_commands
 from hubbub.chat.operations import pages
 from hubbub.chat.private import direct
@@ -11,6 +12,8 @@ from hubbub.chat.rooms import missed, replay
 
 OPERATIONS = (
     *accounts.OPERATIONS,
+    *classroom.OPERATIONS,
+    *codes.OPERATIONS,
     *direct.OPERATIONS,
     *ignoring.OPERATIONS,
     *mentions.OPERATIONS,
