@@ -141,7 +141,8 @@ async def move_irc(house: House, peer: IrcPeer, nick: str) -> None:
 CAPS = ("batch", "draft/multiline", "labeled-response", "message-tags", "echo-message", "server-time", "away-notify")
 SENT = (
     b"@label=a1 PRIVMSG #ops :first \xc3\xa4\r\nMONITOR + Zoe\r\nMARKREAD #ops timestamp=2020-01-01T00:00:00.000Z\r\n"
-    b"BATCH +1 draft/multiline #ops\r\n@batch=1 PRIVMSG #ops :two\r\n@batch=1 PRIVMSG #ops :lines\r\nBATCH -1\r\n"
+    b"@label=m1 BATCH +1 draft/multiline #ops\r\n"
+    b"@batch=1 PRIVMSG #ops :two\r\n@batch=1 PRIVMSG #ops :lines\r\nBATCH -1\r\n"
 )
 ENDS = [index + 1 for index, byte in enumerate(SENT) if byte == 10]
 
@@ -158,6 +159,7 @@ async def test_irc_client_goes_on_in_the_middle_of_a_command(at: int) -> None:
         came = await ann.sync()
         labelled = [one for one in came if one.tags.get("label") == "a1"]
         assert [one.verb for one in labelled] == ["PRIVMSG"] and "time" in labelled[0].tags
+        assert [one.verb for one in came if one.tags.get("label") == "m1"] == ["BATCH"]
         said = [one.params[-1] for one in await bo.sync() if one.verb == "PRIVMSG"]
         assert said == ["first ä", "two", "lines"]
         await house.irc("Zoe")
@@ -204,6 +206,68 @@ async def test_irc_client_goes_on_while_it_waits_for_an_answer_of_the_log() -> N
         await arrived(ann.connection, 5)
         held.pop()()
         assert [one.params[-1] for one in await ann.sync() if one.verb == "PRIVMSG"] == ["said before", "said after"]
+
+
+@virtual_time
+async def test_irc_client_goes_on_in_the_middle_of_a_labelled_answer() -> None:
+    async with irc_house() as house:
+        ann = await house.irc("Ann", "batch", "labeled-response", "draft/chathistory", join="#ops")
+        ann.say("PRIVMSG #ops :said before")
+        await ann.sync()
+        held = held_reads(house.hub)
+        ann.say("@label=c1 CHATHISTORY LATEST #ops * 5", "@label=p1 PING after")
+        await move_irc(house, ann, "Ann")
+        assert len(held) == 1
+        held.pop()()
+        came = await ann.sync()
+        assert [one.verb for one in came if one.tags.get("label") == "c1"] == ["BATCH"]
+        assert [one.params[-1] for one in came if one.verb == "PRIVMSG"] == ["said before"]
+        assert [one.verb for one in came if one.tags.get("label") == "p1"] == ["PONG"]
+
+
+def held_opens(hub: Hub) -> list[Callable[[], None]]:
+    """Let the log open rooms when the test calls what is returned."""
+    held: list[Callable[[], None]] = []
+    open = hub.log.open
+    hub.log.open = lambda *args: held.append(lambda: open(*args))  # type: ignore[method-assign]
+    return held
+
+
+CAPS_OF_ANSWERS = ("batch", "labeled-response")
+
+
+@virtual_time
+async def test_irc_client_goes_on_in_another_process_between_the_channels_of_a_join() -> None:
+    async with irc_house() as first, irc_house() as second:
+        one, other = [await house.irc("Ann", *CAPS_OF_ANSWERS) for house in (first, second)]
+        held = held_opens(first.hub)
+        one.say("@label=j1 JOIN #tea,#ops")
+        await arrived(one.connection, 5)
+        old: Any = one.connection.client
+        state, waits = old.state(), waiting.state(old.session)
+        assert len(held) == 1 and state and waits and state["continuation"]
+        state, waits = msgspec.msgpack.decode(msgspec.msgpack.encode((state, waits)))
+        session = other.connection.client.session
+        second.network.clients.discard(other.connection.client)  # type: ignore[arg-type]
+        new = IrcProtocol(second.hub, second.network, 0.0)
+        new.restore(state, session)
+        other.connection.hand_over(new)
+        waiting.restore(session, waits)
+        held.pop()()
+        first.hub.log.open = type(first.hub.log).open.__get__(first.hub.log)  # type: ignore[method-assign]
+        seen = [await peer.sync() for peer in (one, other)]
+        assert seen[0] == seen[1] and [line.params[0] for line in seen[1] if line.verb == "JOIN"] == ["#tea", "#ops"]
+        assert [line.verb for line in seen[1] if line.tags.get("label") == "j1"] == ["BATCH"]
+
+
+@virtual_time
+async def test_no_key_of_a_channel_is_written_down() -> None:
+    async with irc_house() as house:
+        ann = await house.irc("Ann")
+        held_opens(house.hub)
+        ann.say("JOIN #tea,#ops x,secret")
+        await arrived(ann.connection, 5)
+        assert ann.connection.client.continuation and ann.connection.client.state() is None
 
 
 @virtual_time

@@ -9,6 +9,7 @@ from msgspec import structs
 from hubbub.chat.hub import Hub
 from hubbub.chat.operations import waiting
 from hubbub.chat.session import Session
+from hubbub.chat.turns import ClientStep
 from hubbub.model.events import Event, Goodbye
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands import table
@@ -26,7 +27,8 @@ log = logging.getLogger("hubbub")
 PING_AFTER = 120.0  # seconds of silence after which the server sends a PING
 PONG_WITHIN = 60.0  # seconds that the client then has to send anything
 _MOVED = (  # the fields of a registered client that are plain data
-    "username", "real", "version", "is_behind_gateway", "confirmation", "monitored", "reason", "_refs", "_pinged"
+    "username", "real", "version", "is_behind_gateway", "confirmation", "monitored", "reason", "_refs", "_pinged",
+    "label", "_held", "_after", "_collected",
 )  # fmt: skip
 
 
@@ -161,12 +163,12 @@ class IrcProtocol(IrcClient):
     def state(self) -> State | None:
         """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
 
-        It can be moved when it is registered, no login or labelled answer is under way, and no command waits for
-        something that only this process can end.
+        It can be moved when it is registered, no login is under way, no command waits for something that only this
+        process can end, and what is left of a command has no secret.
         """
-        if not self.registered or self.session.closed or self.is_answering or self.exchange:
+        if not self.registered or self.session.closed or self.exchange or not waiting.can_move(self.session):
             return None
-        if not waiting.can_move(self.session):
+        if any(step.kind in table.SECRET_STEPS for step in self.continuation):
             return None
         return {
             "fields": taken(self, _MOVED),
@@ -175,6 +177,7 @@ class IrcProtocol(IrcClient):
             "registering": list(self.registering or ()),
             "markers": dict(self.markers.of("")),
             "subscribed": list(self.metadata.subscribed),
+            "continuation": [(step.kind, list(step.args)) for step in self.continuation],
             "batch": self.batch and structs.asdict(self.batch),
             "reader": self._reader.state(),
         }
@@ -189,6 +192,7 @@ class IrcProtocol(IrcClient):
             self.registering = name, password
         self.markers.merge("", state["markers"])
         self.metadata.subscribed = dict.fromkeys(state["subscribed"])
+        self.continuation.extend(ClientStep(kind, tuple(args)) for kind, args in state["continuation"])
         self.batch = state["batch"] and Multiline(**state["batch"])
         self._reader.restore(state["reader"])
 

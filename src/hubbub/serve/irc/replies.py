@@ -8,7 +8,6 @@ the end of an answer, and everything written between them belongs to it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from hubbub.chat.hub import Hub
@@ -40,7 +39,7 @@ class IrcReplies:
         self.wanted = ""  # the nick asked for before registration
         self.label = ""  # the label of the current command
         # The remaining steps of the current command. Each step waits until the operations of the step before are done.
-        self.continuation: deque[Callable[[], None]] = deque()
+        self.continuation: deque[ClientStep] = deque()
         self._resting = False  # a step of the continuation is running
         self._held = ""  # the label of a command that continues in the next messages
         self._after: list[bytes] = []  # lines to write after the current answer
@@ -80,7 +79,7 @@ class IrcReplies:
             return
         self._resting = True
         while self.continuation and not self.session.waits and not self.session.closed:
-            self.continuation.popleft()()
+            self.session.call_client(self.continuation.popleft())
         self._resting = False
         if not self.session.waits:
             self.end_answer()
@@ -138,11 +137,6 @@ class IrcReplies:
         if self._collected is None:
             lines, self._after = self._after, []
             self.emit(*lines)
-
-    @property
-    def is_answering(self) -> bool:
-        """Whether a command, or the labelled answer to one, is not finished."""
-        return bool(self.continuation or self.label or self._held or self._after or self._collected is not None)
 
     # --- the replies ----------------------------------------------------------------------------------------------
 

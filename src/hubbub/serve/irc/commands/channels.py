@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from hubbub.chat import messages, moderation
 from hubbub.chat.messages import Which
 from hubbub.chat.private.private_history import Conversation
@@ -69,10 +67,11 @@ def join(client: IrcClient, params: list[str]) -> None:
     keys = params[1].split(",") if len(params) > 1 else []
     for number, name in enumerate(params[0].split(",")):
         if name:
-            client.continuation.append(partial(_join, client, name, keys[number] if number < len(keys) else ""))
+            key = keys[number] if number < len(keys) else ""
+            client.continuation.append(ClientStep("join with key", (name, key)) if key else ClientStep("join", (name,)))
 
 
-def _join(client: IrcClient, name: str, key: str) -> None:
+def _join(client: IrcClient, name: str, key: str = "") -> None:
     try:
         room = room_name(name)
         if client.hub.rooms.inside(client.session, room) is None:
@@ -312,4 +311,9 @@ def _rename_refused(client: IrcClient, before: str, to: str, refusal: Refused) -
     client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
 
 
-STEPS: StepTable = {"REDACT refused": _redact_refused, "RENAME refused": _rename_refused}
+STEPS: StepTable = {
+    "REDACT refused": _redact_refused,
+    "RENAME refused": _rename_refused,
+    "join": _join,
+    "join with key": _join,
+}

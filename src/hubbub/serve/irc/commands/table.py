@@ -6,12 +6,11 @@ HELP shows the first line of a command's docstring to the user.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from msgspec import Struct
 
 from hubbub.chat.rooms.opening import RoomsVisited
-from hubbub.chat.turns import OperationTable, StepTable, by_name
+from hubbub.chat.turns import ClientStep, OperationTable, StepTable, by_name
 from hubbub.errors import Refused
 from hubbub.serve.irc.accounts import login, nickserv, registering
 from hubbub.serve.irc.client import IrcClient
@@ -60,14 +59,21 @@ def run(client: IrcClient, message: wire.Message) -> None:
         if (client.batch is not None or message.verb == "BATCH") and history.takes(client, message):
             return
         if client.hub.remote.members.rooms and (asleep := _asleep(client, message)):
-            hub, session = client.hub, client.session
-            client.continuation.append(partial(session.start, RoomsVisited(tuple(asleep))))
-            client.continuation.append(partial(_run_later, client, message))
-            client.continuation.append(partial(hub.rooms.end_visit, session))
+            client.continuation.append(ClientStep("visit", tuple(asleep)))
+            client.continuation.append(ClientStep("run", (message,)))
+            client.continuation.append(ClientStep("end visit"))
         else:
             _run(client, message)
     except Refused as refusal:
         refuse(client, refusal, message.params)
+
+
+def _visit(client: IrcClient, *names: str) -> None:
+    client.session.start(RoomsVisited(names))
+
+
+def _end_visit(client: IrcClient) -> None:
+    client.hub.rooms.end_visit(client.session)
 
 
 def _run_later(client: IrcClient, message: wire.Message) -> None:
@@ -222,7 +228,16 @@ _OF_CLASSES = messages.COMMANDS_IN_CHANNELS - {"invite"}
 COMMANDS |= {name.upper(): IrcCommand(messages.in_channel(name)) for name in sorted(_OF_CLASSES)}
 
 # The functions of an IRC client's steps and operations.
-STEPS: StepTable = {**REPLY_STEPS, **channels.STEPS, **messages.STEPS, **registration.STEPS}
+STEPS: StepTable = {
+    **REPLY_STEPS,
+    **channels.STEPS,
+    **messages.STEPS,
+    **registration.STEPS,
+    "visit": _visit,
+    "run": _run_later,
+    "end visit": _end_visit,
+}
+SECRET_STEPS = frozenset({"join with key", "run"})  # those whose arguments may have a key or a password
 OPERATIONS: OperationTable = by_name(
     *channel_lists.OPERATIONS,
     *history.OPERATIONS,
