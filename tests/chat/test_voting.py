@@ -13,7 +13,7 @@ from hubbub.chat.classroom import ballots, polls
 from hubbub.chat.messages import Which
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind, PollClosed, Voted
-from hubbub.model.events import Acknowledged, OpenPoll, PollCounted, RoomEntered
+from hubbub.model.events import Acknowledged, OpenPoll, PollCounted, Refusal, RoomEntered
 from hubbub.model.messages import polls as model
 from hubbub.model.room.state import MAX_POLLS, RoomState
 from hubbub.wire.line import encoder as line
@@ -161,6 +161,69 @@ def test_a_request_for_a_poll_is_answered_with_that_poll_if_an_old_one_gives_way
     house.settle()
     (answer,) = [one for one in bo.sees() if isinstance(one, Acknowledged)]
     assert answer.label == "r" and answer.entry.id in state(house).polls
+
+
+def asked_at_once(house: House, *people: Peer) -> None:
+    """Let people ask before any of it is stored, one poll each."""
+    house.forget()
+    for one in people:
+        one.types(f"/poll {one.user.nick}? | yes | no")
+    house.settle()
+
+
+def test_two_who_ask_at_once_end_two_old_polls() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    for number in range(MAX_POLLS):
+        typed(house, al, f"/poll {number}? | yes | no")
+    house.now += polls.STALE + 1
+    asked_at_once(house, bo, cy)
+    assert lines(al) == [
+        "*** Bo ends a poll: 0? yes 0, no 0 ***",
+        "*** Bo asks: Bo? 1) yes 2) no (type /vote and a number) ***",
+        "*** Cy ends a poll: 1? yes 0, no 0 ***",
+        "*** Cy asks: Cy? 1) yes 2) no (type /vote and a number) ***",
+    ]
+    assert [ballots.polled(one).question for one in state(house).polls.values()] == ["2?", "3?", "4?", "Bo?", "Cy?"]
+
+
+def test_old_poll_that_somebody_ends_at_the_same_time_makes_way_once() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    for number in range(MAX_POLLS):
+        typed(house, al, f"/poll {number}? | yes | no")
+    house.now += polls.STALE + 1
+    al.types("/poll close 1")
+    asked_at_once(house, bo)
+    assert [one.split(" ")[1:3] for one in lines(bo)] == [["Al", "ends"], ["Bo", "asks:"]]
+    assert len(state(house).polls) == MAX_POLLS
+
+
+def test_last_place_is_given_once() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    for number in range(MAX_POLLS - 1):
+        typed(house, al, f"/poll {number}? | yes | no")
+    asked_at_once(house, bo, cy)
+    assert sorted(lines(cy)) == ["*** Bo asks: Bo? 1) yes 2) no (type /vote and a number) ***", "list-full"]
+    assert [ballots.polled(one).question for one in state(house).polls.values()] == ["0?", "1?", "2?", "3?", "Bo?"]
+
+
+def test_more_people_than_places_who_ask_at_once_are_refused() -> None:
+    house, people = ops("Al", *(f"Bo{number}" for number in range(MAX_POLLS + 2)))
+    asked_at_once(house, *people[1:])
+    assert len(state(house).polls) == MAX_POLLS
+    assert [one.code for peer in people for one in peer.sees() if isinstance(one, Refusal)] == ["list-full"] * 2
+
+
+def test_poll_ends_once_for_two_who_end_it_at_once() -> None:
+    house, (al, bo, cy) = ops("Al", "Bo", "Cy")
+    typed(house, bo, "/poll tea? | yes | no")
+    house.forget()
+    al.types("/poll close")
+    bo.types("/poll delete")
+    cy.types("/vote 1")
+    house.settle()
+    ended = "*** Al ends a poll: tea? yes 0, no 0 ***"
+    assert sorted(lines(bo)) == sorted(lines(cy)) == [ended, "no-such-message"]
+    assert not state(house).polls
 
 
 def test_votes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,7 @@ def open_poll(hub: Hub, session: Session, room: Room, question: str, answers: Se
         raise refusals.POLL_INVALID(limit=polls.MOST_ANSWERS)
     if sum(len(text.encode()) for text in (question, *chosen)) > polls.POLL_BYTES:
         raise refusals.POLL_TOO_LONG(limit=polls.POLL_BYTES)
-    if len(room.state.polls) >= MAX_POLLS:
-        _end_oldest(hub, session, room)
+    _make_way(hub, session, room)
     viewer = hub.viewer(session)
     room.state.slow.note(viewer)
     hub.publish(session, room.state, Polled(question, chosen), nick=session.nick)
@@ -41,14 +40,28 @@ def open_poll(hub: Hub, session: Session, room: Room, question: str, answers: Se
     hands.use_turn(hub, session, room, viewer.user)
 
 
-def _end_oldest(hub: Hub, session: Session, room: Room) -> None:
-    """Publish the end of the oldest poll, so that the history shows it as closed. Raises Refused if it is not stale."""
-    oldest = min(room.state.polls.values(), key=attrgetter("time"))
-    if oldest.time > hub.clock() - STALE:
+def _make_way(hub: Hub, session: Session, room: Room) -> None:
+    """Publish the ends of the oldest polls until there is a place for one more, so that the history shows them closed.
+
+    Polls of others that are not stored yet take a place as well. Raises Refused if the oldest polls are not stale.
+    """
+    ending, coming = _on_their_way(hub, room)
+    staying = sorted((poll for id, poll in room.state.polls.items() if id not in ending), key=attrgetter("time"))
+    surplus = len(staying) + coming + 1 - MAX_POLLS
+    oldest = staying[: max(0, surplus)]
+    if len(oldest) < surplus or any(poll.time > hub.clock() - STALE for poll in oldest):
         raise refusals.POLLS_FULL(limit=MAX_POLLS)
     # The request is for the new poll, so that one is its answer.
     with session.labelled(""):
-        hub.publish(session, room.state, PollClosed(oldest.id), nick=session.nick)
+        for poll in oldest:
+            hub.publish(session, room.state, PollClosed(poll.id), nick=session.nick)
+
+
+def _on_their_way(hub: Hub, room: Room) -> tuple[set[str], int]:
+    """Return the ids of the polls of a room whose end is not stored yet, and the number of such new polls."""
+    bodies = [posting.draft.body for posting in hub.pipeline if posting.draft.room_id == room.id]
+    ending = {body.target for body in bodies if isinstance(body, PollClosed | Redacted)}
+    return ending, sum(isinstance(body, Polled) for body in bodies)
 
 
 def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
@@ -57,6 +70,7 @@ def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> st
     Raises Refused.
     """
     hub.check(session, Action.VOTE, room)
+    _check_lasts(hub, room, poll)
     body = polled(poll)
     if not 0 <= choice <= len(body.answers):
         raise refusals.NO_SUCH_ANSWER(limit=len(body.answers))
@@ -72,13 +86,21 @@ def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> st
 def close_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
     """Publish the end of a poll. Raises Refused."""
     hub.check(session, Action.CLOSE_OWN_POLL if wrote(session, poll) else Action.CLOSE_POLL, room)
+    _check_lasts(hub, room, poll)
     hub.publish(session, room.state, PollClosed(poll.id), nick=session.nick)
 
 
 def delete_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
     """Publish that a poll is deleted. Raises Refused."""
     hub.check(session, Action.REDACT_OWN if wrote(session, poll) else Action.REDACT, room)
+    _check_lasts(hub, room, poll)
     hub.publish(session, room.state, Redacted(poll.id))
+
+
+def _check_lasts(hub: Hub, room: Room, poll: Entry) -> None:
+    """Raise Refused if somebody has ended or deleted a poll already, and that is not stored yet."""
+    if poll.id in _on_their_way(hub, room)[0]:
+        raise refusals.NO_SUCH_POLL()
 
 
 def find(room: Room, number: int = 0, id: str = "") -> Entry:
