@@ -6,10 +6,15 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from asking import Peer, Web, asking
 from serving import until
+
+from hubbub.model.queries import After
+from hubbub.serve.web.api import transcripts
 
 POST = "/api/v1/rooms/lobby/messages?name=ci"
 STREAM = "/api/v1/rooms/lobby/stream"
@@ -424,6 +429,57 @@ async def test_transcript_is_a_file_with_all_messages(form: str, kind: str) -> N
         assert [shown.count(text[-5001:]) for text in texts] == [12] * 12
         assert ("<b> x" in shown) == (form == "text") and ("</html>" in shown) == (form == "html")
         assert (await web.ask("GET", "/api/v1/rooms/ops/transcript?format=pdf")).status == 400
+
+
+async def before_the_second_page(web: Web, lines: str, seen: bytes, get: Callable[[], Awaitable[bytes]]) -> bytes:
+    """Return what somebody downloads while another one types lines after the first page was read."""
+    al = await web.join("Al")
+    al.send("/join ops\n" + "".join(f"number {number}\n" for number in range(8)) + "/time\n")
+    await al.sees(b" UTC ***\n")
+    hub, read, pages = web.house.hub, web.house.hub.read, []
+
+    async def late(query: Any, done: Callable[[Any], None]) -> None:
+        al.send(lines)
+        await al.sees(seen)
+        read(query, done)
+
+    def paused(query: Any, done: Callable[[Any], None]) -> None:
+        pages.extend([query] if isinstance(query, After) and query.history else [])
+        if len(pages) == 2:
+            pages.append(asyncio.ensure_future(late(query, done)))
+        else:
+            read(query, done)
+
+    hub.read = paused  # type: ignore[method-assign]
+    return await get()
+
+
+async def test_transcript_goes_on_when_its_room_is_renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcripts, "PIECE", 3)
+    async with asking() as web:
+
+        async def get() -> bytes:
+            return (await web.ask("GET", "/api/v1/rooms/ops/transcript?format=text")).body
+
+        shown = await before_the_second_page(web, "/rename dev\n/time\n", b" UTC ***\n", get)
+        assert [shown.decode().count(f"number {number}\n") for number in range(8)] == [1] * 8
+
+
+async def test_transcript_ends_when_its_reader_loses_access(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcripts, "PIECE", 3)
+    async with asking() as web:
+        bob = await web.talk("Bob")
+        body = json.dumps({"resume": bob.welcome["resume"], "room": "ops", "format": "text"}).encode()
+
+        async def get() -> bytes:
+            await bob.say(type="join", room="ops")
+            await bob.sees("joined", room="ops")
+            peer = await web.connect()
+            peer.ask("POST", "/api/transcript", body, Content_Type="application/json")
+            return await peer.rest()
+
+        shown = await before_the_second_page(web, "/set invite-only on\n/kick Bob\n/time\n", b" UTC ***\n", get)
+        assert b"number 2" in shown and b"number 6" not in shown
 
 
 async def test_transcript_of_a_closed_room_is_for_its_members() -> None:

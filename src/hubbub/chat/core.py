@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,7 +31,7 @@ from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.messages.quotes import with_quotes, with_results
 from hubbub.model.messages.redactions import Redactions
-from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
+from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, Search
 from hubbub.model.rates.budget import Budget
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
@@ -39,6 +39,8 @@ from hubbub.model.room.room_ids import NamedRoom
 from hubbub.model.viewer import Viewer
 from hubbub.text.cleaning import reason_of
 from hubbub.text.tags import join
+
+RoomQueryT = TypeVar("RoomQueryT", Latest, After, Around, Search)
 
 # Called with whether a password is right; with None if it could not be checked.
 Verified = Callable[[bool | None], None]
@@ -265,6 +267,14 @@ class Core:
             session.replies.append(Barrier(newest))
 
     # --- questions to the log --------------------------------------------------------------------------------------
+
+    def by_id(self, query: RoomQueryT) -> RoomQueryT:
+        """Return a query of a room by its name as one of the room that has the name now, whatever its name is later.
+
+        Only a loaded room can be renamed by this node.
+        """
+        room = self.loaded.get(query.room or "")
+        return replace(query, room_id=room.id) if room else query
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Call `done` later with the answer to a query, or with a BrokerError.

@@ -317,7 +317,7 @@ def _search(hub: Hub, session: Session, argument: str) -> None:
         session.queue(PrivatePastAsked(asked.query(FOUND, room, ASKER), none, more, other=parties.recipient.id))
     else:
         room = asked.room or hub.rooms.of(session).name
-        session.queue(PastAsked(asked.query(FOUND, room, ASKER), none, more))
+        session.queue(PastAsked(hub.by_id(asked.query(FOUND, room, ASKER)), none, more))
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
@@ -323,7 +324,7 @@ class CommandClient:
     async def _search(self, command: SearchLog) -> None:
         asked = searching.parse(command.words, self._hub.clock())
         viewer = self._requests.viewer(self._requester)
-        page: LogPage = await self._requests.read(asked.query(command.number, None, viewer, self))
+        page: LogPage = await self._requests.read(self._hub.by_id(asked.query(command.number, None, viewer, self)))
         page = self._hub.private_history.shown_to(self._requester.account, page)
         now = self._hub.clock()
         lines = [encoder.notice(page.note)] if page.note else []
@@ -352,16 +353,16 @@ class CommandClient:
             part = ListPart(listed.nicks[-1])
 
     async def _export(self, room: str) -> None:
-        seq = 0
+        query = self._hub.by_id(After(room, 0, LAST, PIECE, True, viewer=self._requests.viewer(self._requester)))
         while True:
-            viewer = self._requests.viewer(self._requester)
-            page: LogPage = await self._requests.read(After(room, seq, LAST, PIECE, True, viewer=viewer))
+            page: LogPage = await self._requests.read(query)
             lines = (msgspec.json.encode(shown(entry)).decode() for entry in page.entries)
             await self._write("".join(f"{line}\n" for line in lines))
             if not (page.more and page.entries):
                 return
-            seq = page.entries[-1].seq
             await asyncio.sleep(PAUSE)
+            last, viewer = page.entries[-1], self._requests.viewer(self._requester)
+            query = replace(query, seq=last.seq, viewer=viewer, room_id=last.room_id)  # it may have a new name by now
 
 
 def _status(refused: Refused | Refusal) -> Status:

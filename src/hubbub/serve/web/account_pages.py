@@ -55,7 +55,7 @@ class AccountPages:
         shared: Shared,
         tokens: Tokens,
         trusts: Callable[[str], bool],
-        transcript: Callable[[Call, str, str, Viewer], Awaitable[web.Response]],
+        transcript: Callable[[Call, str, str, Callable[[], Viewer]], Awaitable[web.Response]],
     ) -> None:
         self._hub = hub
         self._shared = shared
@@ -198,7 +198,8 @@ class AccountPages:
         client = self._client(body.resume)
         if client is None:
             raise refusals.NOT_LOGGED_IN()
-        return await self._transcript_for(call, check_room(body.room), body.format, self._hub.viewer(client.session))
+        viewer = partial(self._hub.viewer, client.session)
+        return await self._transcript_for(call, check_room(body.room), body.format, viewer)
 
     async def _give_cookie(
         self, call: Call, client: WebSocketClient, start: Callable[[Callable[[Refused | None], None]], None]

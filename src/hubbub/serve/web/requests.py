@@ -131,18 +131,18 @@ def _history(hub: Hub, session: Session, request: wire.History) -> None:
     room = _readable(hub, session, request.room)
     query: Latest | After | Around
     if request.around:
-        query = Around(room, "around", (request.around,), request.limit, True, viewer=ASKER)
+        query = hub.by_id(Around(room, "around", (request.around,), request.limit, True, viewer=ASKER))
     elif request.after is None:
-        query = Latest(room, request.limit, request.before, every=True, viewer=ASKER)
+        query = hub.by_id(Latest(room, request.limit, request.before, every=True, viewer=ASKER))
     else:
-        query = After(room, request.after, LAST, request.limit, viewer=ASKER)
+        query = hub.by_id(After(room, request.after, LAST, request.limit, viewer=ASKER))
     session.queue(PageAsked(query, request.label))
 
 
 def _find(hub: Hub, session: Session, request: wire.Find) -> None:
     room = _readable(hub, session, request.room) if request.room else None
     asked = searching.parse(request.words, hub.clock())
-    query = asked.query(request.limit, room, ASKER, before=request.before)
+    query = hub.by_id(asked.query(request.limit, room, ASKER, before=request.before))
     session.queue(PageAsked(query, request.label))
 
 

@@ -62,7 +62,8 @@ def _query(client: IrcClient, attributes: dict[str, str]) -> Search:
     limit = attributes.get("limit", str(HISTORY))
     if not (limit.isascii() and limit.isdigit() and int(limit[:9])):
         raise _Invalid("limit")
-    return asked.query(min(int(limit[:9]), HISTORY), _room(client, attributes.get("in", "")), ASKER)
+    room = _room(client, attributes.get("in", ""))
+    return client.hub.by_id(asked.query(min(int(limit[:9]), HISTORY), room, ASKER))
 
 
 def _time(attributes: dict[str, str], name: str) -> float | None:

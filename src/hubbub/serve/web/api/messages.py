@@ -34,9 +34,13 @@ async def read(api: ApiContext, call: Call, query: wire.MessagesQuery, room: str
     after = None if query.after is None else wire.place(query.after, api.hub.log.log_id)
     viewer, room = api.viewer(call), api.log_of(call, room)
     if after is None:
-        return api.page(call, await api.requests.read(Latest(room, query.last, query.before, viewer=viewer)))
+        return api.page(
+            call, await api.requests.read(api.hub.by_id(Latest(room, query.last, query.before, viewer=viewer)))
+        )
     upto = query.before - 1 if query.before else LAST
-    return api.page(call, await api.requests.read(After(room, after, upto, query.last, True, viewer=viewer)))
+    return api.page(
+        call, await api.requests.read(api.hub.by_id(After(room, after, upto, query.last, True, viewer=viewer)))
+    )
 
 
 async def search(api: ApiContext, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
@@ -44,7 +48,7 @@ async def search(api: ApiContext, call: Call, query: wire.SearchQuery, room: str
     asked = searching.parse(query.q, api.hub.clock())
     asker = _Asker(call.origin)
     room = api.log_of(call, room)
-    search = asked.query(query.last, room or None, api.viewer(call), asker, query.before)
+    search = api.hub.by_id(asked.query(query.last, room or None, api.viewer(call), asker, query.before))
     try:
         found = await api.requests.read(search)
     finally:  # also if the client leaves, which cancels this task
