@@ -47,6 +47,24 @@ def asking() -> Asking:
     return Asking()
 
 
+def test_somebody_who_is_muted_during_the_probe_keeps_the_name(asking: Asking) -> None:
+    asking.enter("Ada")
+    (witness,) = asking.house.enter("Witness")
+    bo = asking.come()
+    bo.session.host = "~nc@bo.nc"
+    bo.types("Bo")
+    for peer in (witness, bo):
+        peer.types("/join ops")
+        asking.house.settle()
+    bo.types("/nick Ada")
+    witness.types("/mute Bo yes")
+    asking.house.settle()
+    bo.sees()
+    asking.answer(False)
+    assert bo.session.nick == "Bo" and [one.code for one in bo.sees() if isinstance(one, Refusal)] == ["name-kept"]
+    assert asking.house.hub.nicks.find("Ada") is None
+
+
 def test_a_holder_who_is_gone_leaves_and_the_name_is_had(asking: Asking) -> None:
     (witness,) = asking.house.enter("Witness")
     ghost = asking.enter("Ada")

@@ -6,6 +6,7 @@ from test_account_users import Town
 
 from doubles import NOON, House, Peer
 from hubbub.model.events import Missed
+from hubbub.model.queries import After
 
 FORGETFUL = {"recent": 1}  # the memory has the newest batch alone
 
@@ -48,6 +49,20 @@ def test_more_messages_than_a_newcomer_is_shown_are_counted_and_all_are_shown() 
         assert missed(ann) == [Missed("lobby", 25, NOON, away.house.now)]
         shown = [line for line in ann.seen if isinstance(line, str)]
         assert shown[0] == "Bo: message 0" and shown[-1] == "Bo: Ann: are you there?" and len(shown) == 26
+
+
+def test_messages_of_ignored_people_are_not_counted_without_end() -> None:
+    away = Absence(max_behind=20, **FORGETFUL)
+    ann = away.log_in("Ann")
+    ann.types("/ignore Bo")
+    away.settle()
+    ann.leave()
+    away.house.broker.page = 5
+    away.says(60)
+    asked = len(away.house.broker.queries)
+    assert not missed(away.back())
+    counting = [one for one in away.house.broker.queries[asked:] if isinstance(one, After) and one.history]
+    assert len(counting) == 4
 
 
 def test_messages_in_memory_are_counted_without_the_log_and_redacted_ones_are_none() -> None:

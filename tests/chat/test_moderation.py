@@ -824,6 +824,34 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     assert al.session.current_name == "dev"
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_room_is_not_renamed_by_somebody_who_has_lost_the_right_meanwhile(told: bool) -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/op Bo")
+    codes, refuse = refusals()
+    step = refusing(bo.session, refuse) if told else None
+    moderation.move(house.hub, bo.session, house.hub.rooms.loaded["ops"], "dev", "", step)
+    al.types("/deop Bo")
+    house.commit()
+    bo.seen.clear()
+    house.settle()
+    assert list(house.hub.rooms.loaded) == ["lobby", "ops"]
+    assert codes + [one.code for one in bo.sees() if isinstance(one, Refusal)] == ["not-operator"]
+
+
+def test_last_ban_is_undone_after_a_rename_of_the_room() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/mute Bo yes", "/rename dev", "/undo")
+    assert typed(house, bo, "hi") == [] and al.sees()[-1] == "Bo: hi"
+
+
+def test_ban_that_was_taken_back_already_is_not_undone_in_silence() -> None:
+    house, (al, _) = in_ops("Al", "Bo")
+    assert typed(house, al, "/mute Bo yes", "/unmute Bo", "/undo")[-1:] == [
+        says("Nothing has changed: that is already so")
+    ]
+
+
 def test_room_is_renamed_by_a_command() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     assert typed(house, bo, "/rename dev") == ["not-operator"]

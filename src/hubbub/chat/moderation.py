@@ -9,7 +9,7 @@ from hubbub.chat.operations.asking import LogQuestion, raw_question
 from hubbub.chat.session import Session, User, owner
 from hubbub.chat.turns import ClientStep
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.access import Action
+from hubbub.model.access import Action, may
 from hubbub.model.entries import Kicked, ModeChange, ModesChanged, RoomRenamed
 from hubbub.model.events import Invited
 from hubbub.model.ids import make_id
@@ -226,16 +226,18 @@ class RoomRenaming(LogQuestion, frozen=True):
 
 def _move(hub: Hub, session: Session, asked: RoomRenaming, page: LogPage | BrokerError) -> None:
     room = hub.rooms.loaded.by_id.get(asked.room)
+    refusal: Refused | None
     if isinstance(page, BrokerError):
         refusal = refusals.RENAME_FAILED(reason=page)
     elif room is None:
         refusal = refusals.NOT_IN_ANY_ROOM()
     elif page.entries or not hub.rooms.is_free(asked.to):
         refusal = refusals.ROOM_EXISTS(room=asked.to)
-    else:
+    elif not (refusal := may(hub.viewer(session), Action.RENAME, room.state)):  # it may have changed meanwhile
         with session.labelled(asked.label):
             hub.publish(session, room.state, RoomRenamed(asked.to, asked.reason))
         return
+    assert refusal
     if asked.refused:
         session.call_client(asked.refused, refusal)
     else:

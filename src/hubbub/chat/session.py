@@ -76,7 +76,7 @@ class Session(Replies["User"]):
         self.host = host
         self.address = address
         self.browser = ""  # identifies the browser that it runs in, among all of them; "" on other wires
-        self.last_ban: tuple[str, list[ModeChange]] | None = None  # room and changes of its last ban
+        self.last_ban: tuple[str, list[ModeChange]] | None = None  # id of the room and changes of its last ban
         self.preserves_spaces = False  # the spaces in its messages are kept
         # Its client keeps the history: after a return to a room it is shown only the messages that it missed.
         self.keeps_history = False

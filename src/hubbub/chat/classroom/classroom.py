@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -98,7 +97,12 @@ def _number_of(question: Question, questions: Sequence[Question]) -> int:
 
 
 def _keep(hub: Hub, session: Session, asked: QuestionAsked, done: ListChanged[Question]) -> None:
-    hub.questions.store.change(asked.room, partial(_add, asked), done)
+    def add(questions: Sequence[Question]) -> Sequence[Question]:
+        if room := hub.loaded.by_id.get(asked.room):
+            hub.check(session, Action.ASK, room)
+        return _add(asked, questions)
+
+    hub.questions.store.change(asked.room, add, done)
 
 
 def _kept(hub: Hub, session: Session, asked: QuestionAsked, questions: Sequence[Question] | Refused) -> None:
@@ -127,6 +131,8 @@ def _take(hub: Hub, session: Session, asked: QuestionClosed, done: Callable[[Que
     taken: list[Question] = []
 
     def take(questions: Sequence[Question]) -> Sequence[Question]:
+        if room := hub.loaded.by_id.get(asked.room.id):
+            hub.check(session, Action.SET_MODES, room)
         taken[:] = [one for one in questions if one.number == asked.number]
         if not taken:
             raise refusals.NO_SUCH_QUESTION()

@@ -75,14 +75,16 @@ def _tell(hub: Hub, session: Session, text: str) -> None:
     hub.reply(session, Notice((text,)))
 
 
-def change_modes(hub: Hub, session: Session, changes: list[ModeChange], until: float = 0.0) -> None:
-    """Change the modes of the current room; reply if nothing changes.
+def change_modes(
+    hub: Hub, session: Session, changes: list[ModeChange], until: float = 0.0, room: Room | None = None
+) -> None:
+    """Change the modes of a room, the current one by default; reply if nothing changes.
 
     Raises:
         Refused: a change is invalid, or the session may not make it.
 
     """
-    room = hub.rooms.of(session)
+    room = room or hub.rooms.of(session)
     before = len(session.pending)
     for _, refusal in moderation.change(hub, session, room, changes, until):
         raise refusal
@@ -185,8 +187,8 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
             return
         until = hub.clock() + int(length[1]) * _SECONDS[length[2]] if length else 0.0
         changes = [ModeChange(True, "b", MUTE + mask if mute else mask) for mask in masks]
-        session.last_ban = (room.name, changes)
         change_modes(hub, session, changes, until)
+        session.last_ban = (room.id, changes)
         for member in [] if mute else hit:
             if member is not session.user and not room.state.is_operator(member):
                 moderation.kick(hub, session, room, member.nick, "banned")
@@ -229,10 +231,12 @@ def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
 def _undo(hub: Hub, session: Session, _: str) -> None:
     if session.last_ban is None:
         raise refusals.NOTHING_TO_UNDO()
-    name, changes = session.last_ban
-    room = hub.rooms.of(session, name)
+    id, changes = session.last_ban
+    room = session.rooms.get(id)
+    if room is None:
+        raise refusals.NOTHING_TO_UNDO()
+    change_modes(hub, session, [change._replace(on=False) for change in changes], room=room)
     session.last_ban = None
-    moderation.change(hub, session, room, [change._replace(on=False) for change in changes])
 
 
 def _bans(hub: Hub, session: Session, _: str) -> None:

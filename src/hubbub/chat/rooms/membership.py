@@ -194,7 +194,9 @@ class Rooms(ShownRooms):
             self._core.refuse(session, refusal, room=spent.join.room)
         else:
             owner(session).invite(spent.room, INVITED)
-            session.start(spent.join)  # the room may have been unloaded meanwhile
+            # The room may have been unloaded or renamed meanwhile.
+            room = self.loaded.by_id.get(spent.room)
+            session.start(structs.replace(spent.join, room=room.name) if room else spent.join)
 
     def _look_up(self, session: Session, code: CodeJoin, done: Callable[[LogPage | BrokerError], None]) -> None:
         self._core.read(Latest(code.name, 1, every=True, viewer=SYSTEM, room_id=code.room), done)

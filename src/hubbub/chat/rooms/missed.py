@@ -75,22 +75,23 @@ def _count(core: Core, session: Session, asked: MissedCount, done: Callable[[Cou
         done((0, False, 0.0))
         return
     name, upto, limit = room.name, room.end.seq, core.limits.max_behind
-    number, first = 0, 0.0
+    number, first, looked_at = 0, 0.0, 0  # the messages of ignored people count for the limit, too
 
     def read(seq: int) -> None:
-        most, viewer = min(PAGE, limit - number), core.viewer(session)
+        most, viewer = min(PAGE, limit - looked_at), core.viewer(session)
         query = After(name, seq, upto, most, history=True, viewer=viewer, room_id=asked.room)
         core.read(query, take)
 
     def take(page: LogPage | BrokerError) -> None:
-        nonlocal number, first
+        nonlocal number, first, looked_at
         if isinstance(page, BrokerError):
             done(page)
             return
         seen = shown(session.ignored, page.entries)
         first = first or (seen[0].time if seen else 0.0)
         number += len(seen)
-        if page.more and page.entries and number < limit:
+        looked_at += len(page.entries)
+        if page.more and page.entries and looked_at < limit:
             read(page.entries[-1].seq)
         else:
             done((number, page.more, first))

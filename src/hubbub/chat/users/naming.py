@@ -14,7 +14,7 @@ from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import ClientStep, Operation, OperationKind, by_name
 from hubbub.errors import Refused
-from hubbub.model.access import Action
+from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account
 from hubbub.model.entries import NickChanged
 from hubbub.model.events import NickAssigned, Notice
@@ -252,13 +252,19 @@ class Naming:
         user = owner(session)
         if user.account and key_of(clean(name)) not in user.keys:
             raise refusals.NAME_IS_ACCOUNT(name=user.nick)
-        for room in user.rooms.values():
-            self._core.check(session, Action.CHANGE_NAME, room)
+        if refused_here := self._kept_name(session):
+            raise refused_here
         try:
             self._rename(session, name, refused)
         except Refused as refusal:
             if not self.make_free(session, name, refusal, partial(self._rename_again, session, name, refused)):
                 raise
+
+    def _kept_name(self, session: Session) -> Refused | None:
+        """Return the refusal of a room that does not allow a session to change its user's name; None if all do."""
+        viewer = self._core.viewer(session)
+        found = (may(viewer, Action.CHANGE_NAME, room.state) for room in owner(session).rooms.values())
+        return next(filter(None, found), None)
 
     def _rename_again(self, session: Session, name: str, refused: ClientStep | None) -> None:
         try:
@@ -314,9 +320,10 @@ class Naming:
         if user is None or not user.is_known_as(claim.user) or not user.present:
             self._core.nicks.losing.discard(key_of(claim.before))
             self._core.nicks.release(claim.nick)
-        elif refusal is None:
+        elif refusal is None and (claim.lost or (refusal := self._kept_name(session)) is None):
             self._give(session, claim)
         else:
+            assert refusal
             self.set_nick(user, user.nick)
             if claim.lost:
                 self._try_number(session, claim.lost, refusal)
