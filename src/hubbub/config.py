@@ -280,6 +280,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log_messages: Annotated[bool, _("Also show chat messages on the console.")] = False
     uvloop: Annotated[bool, _("Use the uvloop event loop, if it is installed.")] = True
 
+    def __repr__(self) -> str:
+        return "Settings()"  # some are passwords
+
 
 @cache
 def table() -> Mapping[str, tuple[type, Meta, Any]]:

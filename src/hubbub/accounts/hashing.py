@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from hubbub.text import refusals
 from hubbub.text.cleaning import clean_exactly
+from hubbub.text.concealed import concealed
 
 MIN_CHARS = 8
 MAX_BYTES = 300  # in UTF-8, as in Ergo
@@ -35,7 +36,7 @@ class Verifiers(NamedTuple):
     scram: str
 
     def __repr__(self) -> str:
-        return "Verifiers()"
+        return concealed(self)
 
 
 NO_PASSWORD = Verifiers("", "")
@@ -50,7 +51,7 @@ class ScramVerifier(NamedTuple):
     rounds: int
 
     def __repr__(self) -> str:
-        return "ScramVerifier()"
+        return concealed(self)
 
 
 def check_password(password: str) -> None:

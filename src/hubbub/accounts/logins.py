@@ -27,6 +27,7 @@ from hubbub.model.accounts.account import Account
 from hubbub.model.accounts.grants import Grant
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
+from hubbub.text.concealed import concealed
 from hubbub.text.names import key_of
 from hubbub.text.typed.codes import read_code
 
@@ -70,7 +71,7 @@ class _Attempt(NamedTuple):
         return refusals.NO_SUCH_ACCOUNT(name=clean(self.name[:SHOWN]))
 
     def __repr__(self) -> str:
-        return "_Attempt()"
+        return concealed(self)
 
 
 class LoginGate:

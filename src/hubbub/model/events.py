@@ -10,6 +10,7 @@ from msgspec import Struct
 from hubbub.errors import Refused
 from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage
+from hubbub.text.concealed import concealed
 
 
 class _Event(Struct, frozen=True, eq=False):
@@ -334,6 +335,8 @@ class OpenCode(Struct, frozen=True):
     most: int
     used: int
     nick: str
+
+    __repr__ = concealed
 
 
 class ClassShown(_Event, frozen=True):

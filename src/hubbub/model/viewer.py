@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from hubbub.model.accounts.grants import SCOPES
+from hubbub.text.concealed import concealed
 
 
 class Principal(Protocol):
@@ -76,6 +77,9 @@ class Viewer(NamedTuple):
     account: str = ""  # the id of the user's account, "" for a guest
     only: frozenset[str] = frozenset()  # the names of the rooms that a token limits its bearer to; empty for all
     scopes: tuple[str, ...] = SCOPES  # of the token
+
+    def __repr__(self) -> str:
+        return concealed(self)
 
 
 ASKER = Viewer()  # in a query that waits: the session that waits, as it is when the query begins

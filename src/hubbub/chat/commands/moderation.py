@@ -21,6 +21,7 @@ from hubbub.model.room.masks import mask_targets
 from hubbub.model.room.masks.masks import MUTE, whole_mask
 from hubbub.model.room.modes import LETTERS
 from hubbub.text import refusals
+from hubbub.text.concealed import concealed
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
@@ -329,6 +330,8 @@ class OperatorLogin(Struct, frozen=True):
 
     name: str
     password: str
+
+    __repr__ = concealed
 
 
 def _check(hub: Hub, session: Session, asked: OperatorLogin, done: Verified) -> None:

@@ -16,6 +16,7 @@ from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account
 from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
+from hubbub.text.concealed import concealed
 from hubbub.text.names import key_of
 
 Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
@@ -26,6 +27,8 @@ class Login(Struct, frozen=True):
 
     name: str
     secret: str
+
+    __repr__ = concealed
 
 
 class CredentialChecks:

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from hubbub.text.cleaning import cut as cut
+from hubbub.text.concealed import concealed
 from hubbub.text.tags import escape as escape
 from hubbub.text.tags import unescape as unescape
 from hubbub.wire.reader_state import State, give, taken
@@ -30,6 +31,9 @@ class Message(NamedTuple):
     verb: str
     params: list[str]
     tags: dict[str, str]
+
+    def __repr__(self) -> str:
+        return concealed(self)
 
 
 class IrcFault(Enum):

@@ -10,6 +10,7 @@ import binascii
 from enum import Enum, auto
 from typing import NamedTuple
 
+from hubbub.text.concealed import concealed
 from hubbub.text.names import key_of
 
 CHUNK = 400  # characters of base64 in a message; a shorter chunk is the last one
@@ -31,7 +32,7 @@ class PlainLogin(NamedTuple):
     secret: str
 
     def __repr__(self) -> str:
-        return "PlainLogin()"
+        return concealed(self)
 
 
 class SaslReader:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from msgspec import Struct
 
 from hubbub.text.cleaning import typed
+from hubbub.text.concealed import concealed
 
 ESC = "\x1b"
 PARAMETERS = 16  # characters of a control sequence that are kept; no key has more
@@ -55,6 +56,8 @@ class Paste(Struct, frozen=True):
     """A pasted text; None if it is longer than the limit. Its lines end in LF."""
 
     text: str | None
+
+    __repr__ = concealed
 
 
 _CONTROLS = {

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from hubbub.model.accounts.grants import SCOPES
 from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import SHOWN
+from hubbub.text.concealed import concealed
 from hubbub.wire.web.site import host_name
 
 MAX_COOKIE = 300  # characters
@@ -38,6 +39,8 @@ class Credentials(Struct):
     code: str = ""
     resume: Resume = ""
 
+    __repr__ = concealed
+
 
 class TranscriptWanted(Struct):
     """The room whose transcript the page wants, its form, and the secret of the page's session in the chat."""
@@ -46,12 +49,16 @@ class TranscriptWanted(Struct):
     room: Name
     format: Literal["html", "markdown", "text"] = "html"
 
+    __repr__ = concealed
+
 
 class Closing(Struct):
     """The closing of an account: its password or a code, and whether all that was said with it is deleted as well."""
 
     secret: str
     take_back: bool = False
+
+    __repr__ = concealed
 
 
 class Endings(Struct):
@@ -92,6 +99,8 @@ class LinkCode(Struct):
     code: str
     page: str
 
+    __repr__ = concealed
+
 
 class ListedToken(Struct):
     """A token in a list; its times are in epoch seconds, and 0 means that it does not expire."""
@@ -109,6 +118,8 @@ class AccountTokens(Struct):
 
     tokens: list[ListedToken]
     made: str = ""
+
+    __repr__ = concealed
 
 
 class ListedKey(Struct):

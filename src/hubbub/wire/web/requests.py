@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
+from hubbub.text.concealed import concealed
 from hubbub.text.list_pages import MAX_LISTED
 
 MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
@@ -39,6 +40,8 @@ class Hello(Struct, tag="hello", tag_field="type"):
     password: str = ""
     label: Label = ""
 
+    __repr__ = concealed
+
 
 class Say(Struct, tag="say", tag_field="type"):
     """Say a text in a room, as an answer to the message with the id `re` if that is given.
@@ -59,6 +62,8 @@ class ClientCommand(Struct, tag="command", tag_field="type"):
     room: Name = ""
     label: Label = ""
 
+    __repr__ = concealed
+
 
 class Join(Struct, tag="join", tag_field="type"):
     """Become a member of a room, and continue there after a number."""
@@ -67,6 +72,8 @@ class Join(Struct, tag="join", tag_field="type"):
     key: Name = ""
     after: Seq | None = None
     label: Label = ""
+
+    __repr__ = concealed
 
 
 class Leave(Struct, tag="leave", tag_field="type"):

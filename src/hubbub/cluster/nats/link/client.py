@@ -25,6 +25,7 @@ from hubbub.cluster.nats.link.identity import from_credentials, from_file
 from hubbub.cluster.nats.link.messages import GONE
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.text.cleaning import clean
+from hubbub.text.concealed import concealed
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class NatsCredentials:
         return ",".join(
             one.rpartition("@")[2] if "@" in one else one.partition("://")[2] or one for one in self.servers.split(",")
         )
+
+    __repr__ = concealed
 
 
 class NatsClient:

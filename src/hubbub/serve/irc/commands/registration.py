@@ -25,6 +25,7 @@ from hubbub.serve.irc.network import human
 from hubbub.text import bounds, names, refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.text.cleaning import real_name, reason_of
+from hubbub.text.concealed import concealed
 from hubbub.wire.irc.numerics import REFUSALS
 
 log = logging.getLogger("hubbub")
@@ -227,6 +228,8 @@ class GatewayCheck(Struct, frozen=True):
     password: str
     address: str
     safe: bool
+
+    __repr__ = concealed
 
 
 def _verify_gateway(client: IrcClient, asked: GatewayCheck, done: Verified) -> None:

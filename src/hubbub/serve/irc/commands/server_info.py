@@ -17,6 +17,7 @@ from hubbub.serve.irc.commands import history, modes
 from hubbub.serve.irc.network import WATCHED, human
 from hubbub.text import bounds, refusals
 from hubbub.text.cleaning import clean
+from hubbub.text.concealed import concealed
 from hubbub.text.names import key_of
 from hubbub.version import VERSION as NUMBER
 from hubbub.wire.irc.numerics import TEXTS
@@ -184,6 +185,8 @@ class OperAsked(Struct, frozen=True):
 
     name: str
     password: str
+
+    __repr__ = concealed
 
 
 def _check(client: IrcClient, asked: OperAsked, done: Verified) -> None:
