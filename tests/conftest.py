@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,19 +37,23 @@ SLOWEST = (
 TESTS = Path(__file__).parent
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where all tests run, leave out those that test_coverage.py runs: no worker need load them."""
+    given = {Path(argument).absolute() for argument in config.args}
+    every = given & {TESTS, TESTS.parent} and not config.option.keyword and not config.option.markexpr
+    return True if every and collection_path.parent == TESTS and collection_path.name in PURE else None
+
+
 @pytest.hookimpl(trylast=True)  # after -k and -m
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; within a file the order stays. Leave out what test_coverage.py runs itself."""
-    if any(item.path.name == "test_coverage.py" for item in items):
-        run = [item for item in items if item.path.relative_to(TESTS).parts[0] in PURE]
-        config.hook.pytest_deselected(items=run)
-        items[:] = [item for item in items if item not in set(run)]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within a file the order stays."""
 
-    def rank(item: pytest.Item) -> int:
-        path = item.path.as_posix()
-        return next((place for place, part in enumerate(SLOWEST) if f"/tests/{part}" in path or f"/{part}" in path), 99)
+    @cache
+    def rank(path: Path) -> int:
+        name = path.as_posix()
+        return next((place for place, part in enumerate(SLOWEST) if f"/tests/{part}" in name or f"/{part}" in name), 99)
 
-    items.sort(key=rank)
+    items.sort(key=lambda item: rank(item.path))
 
 
 @pytest.fixture(scope="module")
