@@ -21,7 +21,7 @@ HOLDING = {
 }  # fmt: skip
 OPEN = {
     "Account", "AccountKeys", "AllowedKey", "ForwardedEvent", "Item", "LostName", "Problem", "Refusal", "SignalMessage",
-    "SshIdentity", "StateMessage", "Wording", "_OpenCode", "_Trouble", "Code",
+    "KeyAdded", "SshIdentity", "StateMessage", "Wording", "_OpenCode", "_Trouble", "Code",
 }  # fmt: skip  # whose fields of these names hold no secret
 
 

@@ -21,6 +21,7 @@ from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.events import Notice
 from hubbub.text import refusals
+from hubbub.text.concealed import concealed
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
@@ -193,6 +194,8 @@ class AccountClosing(Struct, frozen=True):
 
     secret: str
     take_back: bool
+
+    __repr__ = concealed
 
 
 def _close(hub: Hub, session: Session, asked: AccountClosing, done: Checked) -> None:

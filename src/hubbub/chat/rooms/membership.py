@@ -25,6 +25,7 @@ from hubbub.model.room.room_ids import RoomRef
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import clean
+from hubbub.text.concealed import concealed
 from hubbub.text.names import LOBBY, key_of
 from hubbub.text.typed.codes import read_code
 
@@ -34,6 +35,8 @@ class JoinAsked(RoomAsked, frozen=True):
 
     after: int | None
     key: str = ""
+
+    __repr__ = concealed
 
 
 class KeyedJoin(JoinAsked, frozen=True):
@@ -50,6 +53,8 @@ class CodeJoin(Struct, frozen=True):
     room: str
     name: str
     typed: str
+
+    __repr__ = concealed
 
 
 class CodeSpent(Struct, frozen=True):

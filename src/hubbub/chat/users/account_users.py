@@ -28,6 +28,7 @@ from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Draft, Left
 from hubbub.model.events import LoggedIn, NickAssigned, Notice
 from hubbub.text import refusals
+from hubbub.text.concealed import concealed
 from hubbub.text.names import key_of
 
 Outcome = Callable[[Refused | None], None]
@@ -67,6 +68,8 @@ class PasswordChange(Struct, frozen=True):
 
     password: str
     told: str
+
+    __repr__ = concealed
 
 
 class AccountUsers:
