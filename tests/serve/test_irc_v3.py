@@ -921,6 +921,18 @@ def test_metadata_before_the_welcome(meta: Metadata) -> None:
     assert ["foo", "display-name", "Early"] in meta.told(burst)
 
 
+def test_metadata_before_the_welcome_is_told_to_a_subscriber_after_it(meta: Metadata) -> None:
+    if "before-connect" not in meta.tokens:
+        pytest.skip("not before the welcome")
+    watcher = meta.person("watcher")
+    watcher.ask("METADATA * SUB display-name", "MONITOR + foo")
+    foo = meta.come()
+    foo.ask(f"CAP REQ :{meta.cap} batch")
+    only(foo.ask("METADATA * SET display-name :Early"), "761", ME, ME, "display-name", ANY, "Early")
+    foo.ask("NICK foo", "USER foo 0 * :Foo", "CAP END")
+    assert meta.told(watcher.sync()) == [["foo", "display-name", "Early"]]
+
+
 def test_metadata_without_the_capability_is_no_command(come: Town) -> None:
     only(come("foo").ask("METADATA * LIST"), "421", "foo", "METADATA", ANY)
     the(come().ask("CAP LIST", "METADATA * LIST"), "451", "*", ANY)

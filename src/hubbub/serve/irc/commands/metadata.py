@@ -144,11 +144,15 @@ def _catch_up(client: IrcClient, name: str, values: Mapping[str, str]) -> None:
 
 
 def _follows(client: IrcClient, target: MetadataTarget) -> bool:
-    """Return whether a client is notified of changes: it is in the room, shares a room with or monitors the user."""
+    """Return whether a client is notified of changes: it is in the room, shares a room with or monitors the user.
+
+    What somebody sets before the registration is announced after it.
+    """
     rooms = client.session.rooms
     if target.room:
         return target.room.id in rooms
-    assert target.user is not None
+    if target.user is None:
+        return False
     return not rooms.keys().isdisjoint(target.user.rooms) or key_of(target.name) in client.monitored
 
 
