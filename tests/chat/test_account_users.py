@@ -674,6 +674,14 @@ def test_guests_may_be_let_read_only() -> None:
         )
     ]
     assert may_speak == [True, False, False]
+    bo.types("/join new", "/join lobby")
+    house.settle()
+    assert codes(bo) == ["account-required"] and list(house.hub.loaded) == ["lobby"]
+    ann.types("/join new")
+    house.settle()
+    bo.types("/join new")
+    house.settle()
+    assert bo.user in house.hub.loaded["new"].members
 
 
 def test_the_owner_of_an_account_changes_it() -> None:

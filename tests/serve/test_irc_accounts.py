@@ -360,6 +360,26 @@ async def test_guests_are_refused_where_an_account_is_needed() -> None:
 
 
 @virtual_time
+async def test_guests_who_may_only_read_say_nothing_in_texts_about_them() -> None:
+    async with irc_house() as house:
+        town(house, "Ann").guests = "read"
+        house.hub.guests_read = True
+        ann: IrcPeer = await house.connect()
+        await ann.ask("CAP REQ :away-notify setname draft/metadata-2 batch", "NICK ann2", USER, "CAP END")
+        await ann.ask("NS IDENTIFY Ann secret", "JOIN #lobby", "METADATA * SUB status")
+        bob: IrcPeer = await house.connect()
+        caps = "CAP REQ :setname draft/metadata-2 batch draft/pre-away"
+        early = ("AWAY :early", "METADATA * SET status :early")
+        await bob.ask(caps, *early, "NICK bob", USER, "CAP END")
+        await bob.ask("JOIN #lobby", "MODE bob +i")
+        told = [await bob.ask(line) for line in ("AWAY :buy", "SETNAME :buy", "METADATA * SET status :buy")]
+        assert [verbs(one) for one in told] == [["NOTICE"], ["NOTICE"], ["FAIL"]]
+        assert verbs(await bob.ask("AWAY")) == ["305"]
+        heard = [one for one in await ann.ask() if one.verb != "PONG"]
+        assert verbs(heard) == ["JOIN"] and "early" not in str(heard)
+
+
+@virtual_time
 async def test_guests_are_told_how_an_invitation_lets_them_in() -> None:
     async with irc_house() as house:
         accounts = town(house, "Ann")

@@ -25,7 +25,7 @@ from hubbub.chat.users.nicks import Nicks
 from hubbub.chat.users.read_markers import ReadMarkers
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import ids
-from hubbub.model.access import Action, may, may_describe
+from hubbub.model.access import Action, may, may_describe, may_set_modes
 from hubbub.model.accounts.account import Account
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
@@ -226,9 +226,18 @@ class Core:
         """Return the reason that a session gives for an action in a room; "" if it may not speak there."""
         return reason_of(text) if room and self.may(session, Action.SIGNAL, room) else ""
 
+    def may_describe(self, session: Session) -> bool:
+        """Return whether a session may change the texts about its user that others see."""
+        return may_describe(self.viewer(session)) is None
+
     def check_describe(self, session: Session) -> None:
-        """Raise Refused unless a session may change what others see of its user besides the name."""
+        """Raise Refused unless a session may change the texts about its user that others see."""
         if refused := may_describe(self.viewer(session)):
+            raise refused
+
+    def check_set_modes(self, session: Session) -> None:
+        """Raise Refused unless a session may change the modes of its user."""
+        if refused := may_set_modes(self.viewer(session)):
             raise refused
 
     def speak(self, viewer: Viewer, room: Room) -> None:

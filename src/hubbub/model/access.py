@@ -135,11 +135,16 @@ def may_message(viewer: Viewer) -> Refused | None:
         return refusals.ACCOUNT_REQUIRED()
     if viewer.only:
         return refusals.TOKEN_ROOM(room="private messages")
-    return may_describe(viewer)
+    return may_set_modes(viewer)
 
 
 def may_describe(viewer: Viewer) -> Refused | None:
-    """Return None if a user may change their away message, their real name and their modes, else the refusal."""
+    """Return None if a user may change the texts about them: away message, real name, metadata; else the refusal."""
+    return refusals.ACCOUNT_REQUIRED() if viewer.reads_only else may_set_modes(viewer)
+
+
+def may_set_modes(viewer: Viewer) -> Refused | None:
+    """Return None if a user may change their own modes, else the refusal."""
     return None if "say" in viewer.scopes else refusals.TOKEN_SCOPE(scope="say")
 
 

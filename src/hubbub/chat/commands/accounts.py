@@ -141,7 +141,7 @@ def _store(hub: Hub, session: Session, argument: str) -> None:
 def _guests(hub: Hub, session: Session, argument: str) -> None:
     if argument.lower() not in ("on", "off"):
         raise refusals.ARGUMENT_INVALID(synopsis="/guests on|off")
-    hub.check_describe(session)
+    hub.check_set_modes(session)
     user, off = owner(session), argument.lower() == "off"
     hub.set_modes(user, user.modes | {"R"} if off else user.modes - {"R"})
     senders = "Only people with an account" if off else "Everybody"

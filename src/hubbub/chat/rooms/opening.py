@@ -108,10 +108,12 @@ class OpenRooms:
         """Charge the budget of the session's address for a new room; do nothing if the room exists or is being created.
 
         Raises:
-            Refused: too many rooms were opened from that address.
+            Refused: too many rooms were opened from that address, or the session may only read.
 
         """
         if not room.end.seq and room.name != LOBBY and not self._core.pipeline.pending_joins(room.id):
+            if self._core.viewer(session).reads_only:
+                raise refusals.ACCOUNT_REQUIRED()
             self._core.budget.open_room(session.address)
 
     def _is_coming(self, name: str) -> bool:

@@ -38,6 +38,8 @@ def on_caps_changed(client: IrcClient, caps: frozenset[str]) -> None:
 def welcome(client: IrcClient) -> None:
     """Send a newly registered client its own values, and notify the clients that monitor its nick."""
     assert client.user is not None
+    if not client.hub.may_describe(client.session):
+        client.metadata.early.clear()
     values = client.network.metadata.users[client.user] = client.metadata.early
     if client.caps & CAPS.keys():
         rows = [lines.news_row(client, client.nick, key, value) for key, value in values.items()]
@@ -114,7 +116,8 @@ def _values(client: IrcClient, target: MetadataTarget) -> dict[str, str]:
 def _may_set(client: IrcClient, target: MetadataTarget) -> bool:
     if target.room:
         return client.hub.may(client.session, Action.SET_MODES, target.room)
-    return target.user is client.user
+    # What is set before the registration counts only if it may be set then.
+    return target.user is client.user and (not client.registered or client.hub.may_describe(client.session))
 
 
 def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -45,7 +45,7 @@ def _mode_of_user(client: IrcClient, name: str, params: Sequence[str]) -> None:
 
 def _change_user(client: IrcClient, user: User, letters: str) -> bool:
     """Change a user's modes; return whether all letters are known. Only the server sets `r` and gives `o`."""
-    client.hub.check_describe(client.session)
+    client.hub.check_set_modes(client.session)
     on, known, modes = True, True, user.modes
     for letter in letters:
         if letter in "+-":

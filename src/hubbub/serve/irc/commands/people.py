@@ -204,7 +204,8 @@ def away(client: IrcClient, params: list[str]) -> None:
         return
     user = client.user
     assert user is not None
-    client.hub.check_describe(client.session)
+    if text:
+        client.hub.check_describe(client.session)
     changed = user.away != text
     user.away = text
     client.hub.touch(client.session)

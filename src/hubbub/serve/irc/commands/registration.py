@@ -134,7 +134,7 @@ def _come_in(client: IrcClient, user: User, refusal: Refused | None) -> None:
             _not_called(client, refusal)
         return
     client.session.host = f"~{client.username}@{client.connection.cloak}.irc"
-    user.real, user.away = client.real, client.away
+    _describe(client, user)
     client.hub.naming.attach(client.session, user)
     _registered(client)
 
@@ -146,9 +146,15 @@ def _logged_in(client: IrcClient, refusal: Refused | None) -> None:
         return
     user = owner(client.session)
     if len(user.sessions) == 1:
-        user.real, user.away = client.real, client.away
+        _describe(client, user)
         client.hub.touch(client.session)
     _registered(client)
+
+
+def _describe(client: IrcClient, user: User) -> None:
+    """Give a user the real name and the away message that a client has set before its registration."""
+    user.real = client.real
+    user.away = client.away if client.hub.may_describe(client.session) else ""
 
 
 def _registered(client: IrcClient) -> None:
