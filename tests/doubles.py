@@ -412,8 +412,8 @@ def ask_raw(session: Session, query: Query, answer: Callable[[Any], None]) -> No
     session.queue(Asked(query))
 
 
-def refusing(session: Session, tell: Callable[[Refused], object]) -> ClientStep:
-    """Return the step that tells a test the refusal of a request of a session."""
+def refusing(session: Session, tell: Callable[[Any], object]) -> ClientStep:
+    """Return the step that tells a test the refusal, or the outcome, of a request of a session."""
     session.client_steps = {"refused": lambda client, refusal: tell(refusal)}
     return ClientStep("refused")
 

@@ -13,6 +13,7 @@ from hubbub.chat.nodes.person import screen
 from hubbub.chat.session import User, wrote
 from hubbub.chat.users.accounts import Checked
 from hubbub.chat.users.lingering import GRACE_SECONDS
+from hubbub.chat.users.naming import RenameProbe
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account, SshKey, is_account
@@ -938,7 +939,7 @@ def test_nobody_waits_for_a_user_without_a_session_to_answer() -> None:
     peer = town.house.connect()
     peer.session.address = "192.0.2.1"
     ann.leave()
-    assert not town.hub.naming.make_free(peer.session, "Ann", refusals.NAME_TAKEN(name="Ann"), lambda: None)
+    assert not town.hub.naming.make_free(peer.session, refusals.NAME_TAKEN(name="Ann"), RenameProbe("Ann", None))
 
 
 def test_a_room_for_people_with_an_account() -> None:

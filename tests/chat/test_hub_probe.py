@@ -81,7 +81,7 @@ def test_a_holder_who_is_there_keeps_the_name(asking: Asking) -> None:
     holder = asking.enter("Ada")
     outcomes: list[Refused | None] = []
     other = asking.come()
-    asking.house.hub.naming.enter(other.session, "ada", outcome=outcomes.append)
+    asking.house.hub.naming.enter(other.session, "ada", outcome=refusing(other.session, outcomes.append))
     assert outcomes == []
     asking.answer(True)
     (refusal,) = outcomes

@@ -141,7 +141,7 @@ def test_outcome_is_told_when_it_is_known(house: House, others: Others) -> None:
     outcomes: list[Refused | None] = []
     for name, taken in (("Al", True), ("Bo", False)):
         peer = house.connect()
-        house.hub.naming.enter(peer.session, name, outcome=outcomes.append)
+        house.hub.naming.enter(peer.session, name, outcome=refusing(peer.session, outcomes.append))
         others.answer(taken)
     assert [outcome and outcome.code for outcome in outcomes] == ["name-taken", None]
     assert "al" in others.released and "al" not in house.hub.users
@@ -1045,7 +1045,7 @@ def test_remote_holder_is_found_while_a_local_user_claims_the_name(house: House,
     _, zoe = arrive(house)
     peer = house.connect()
     told: list[Refused | None] = []
-    house.hub.naming.enter(peer.session, "Zoe", outcome=told.append)
+    house.hub.naming.enter(peer.session, "Zoe", outcome=refusing(peer.session, told.append))
     assert house.hub.nicks.find("zoe") is zoe
     others.answer(taken=True)
     assert house.hub.nicks.find("zoe") is zoe

@@ -314,7 +314,7 @@ def test_a_session_that_is_gone_is_ended_and_the_others_keep_the_name() -> None:
     for peer in (al, too, other := house.connect()):
         peer.session.address = "192.0.2.7"
     outcomes: list[Refused | None] = []
-    house.hub.naming.enter(other.session, "Al", outcome=outcomes.append)
+    house.hub.naming.enter(other.session, "Al", outcome=refusing(other.session, outcomes.append))
     assert [session for session, _ in asked] == [al.session, too.session]
     asked[0][1](False)
     assert al.session.closed and not outcomes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from doubles import FakeAccounts, House, Peer
+from doubles import FakeAccounts, House, Peer, refusing
 from hubbub.chat.nodes.person import Person, Screen, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
@@ -382,7 +382,7 @@ def test_a_name_that_is_registered_during_the_claim_is_refused() -> None:
     node.hub.nicks.names = Names()
     guest = node.house.connect()
     outcomes: list[Refused | None] = []
-    node.hub.naming.enter(guest.session, "Zoe", outcome=outcomes.append)
+    node.hub.naming.enter(guest.session, "Zoe", outcome=refusing(guest.session, outcomes.append))
     node.bo.types("/nick Zora")
     node.accounts.add("Zoe")
     node.accounts.add("Zora")

@@ -359,6 +359,34 @@ def test_a_name_that_is_taken_where_its_claim_is_begun_again_is_refused() -> Non
     assert codes(second.cy) == ["name-taken"] and second.cy.session.nick == "Cy" and not second.cy.session.waits
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_holder_of_a_name_is_probed_again(is_there: bool) -> None:
+    first, second = Twin(), Twin()
+    probes: list[tuple[Session, Callable[[bool], None]]] = []
+    for town in (first, second):
+        town.hub.probe = lambda session, answer: probes.append((session, answer))
+        town.cy.session.address = town.dee.session.address = "192.0.2.7"
+    first.cy.types("/nick Dee")
+    go_on(first.cy.session, second.cy.session)
+    (_, (probed, answer)) = probes
+    assert probed is second.dee.session and second.cy.session.waits
+    answer(is_there)
+    second.settle()
+    assert codes(second.cy) == ["name-taken"] * is_there
+    assert second.cy.session.nick == ("Cy" if is_there else "Dee") and second.dee.session.closed is not is_there
+
+
+def test_a_name_whose_holder_has_left_where_its_probe_is_begun_again_is_free() -> None:
+    first, second = Twin(), Twin()
+    first.hub.probe = lambda session, answer: None
+    first.cy.session.address = first.dee.session.address = "192.0.2.7"
+    first.cy.types("/nick Dee")
+    second.dee.leave()
+    go_on(first.cy.session, second.cy.session)
+    second.settle()
+    assert second.cy.session.nick == "Dee"
+
+
 def test_logins_of_a_session_go_on_in_their_turn() -> None:
     town = Twin()
     town.ann.stall()

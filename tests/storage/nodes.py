@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from doubles import refusing
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.operations.table import OPERATIONS
@@ -34,7 +35,7 @@ class Peer:
         self._lines: list[str] = []
         self.session: Session = node.hub.connect(self, self, form, f"~nc@{name.lower()}.nc", "127.0.0.1")
         try:
-            node.hub.naming.enter(self.session, name, outcome=self._entered)
+            node.hub.naming.enter(self.session, name, outcome=refusing(self.session, self._entered))
         except Refused as refusal:
             self.refused = refusal
 

@@ -18,7 +18,7 @@ from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.posting import Parties
 from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.steps import give
-from hubbub.chat.turns import OperationKind, by_name
+from hubbub.chat.turns import OperationKind, by_name, no_reply
 from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account
 from hubbub.model.codec import text_of
@@ -66,7 +66,7 @@ class PrivateLog:
         self.arrived: Callable[[Account, Mention], None] = lambda account, place: None
         self._flying: dict[str, Posting] = {}  # messages that have no outcome yet, by id
         core.operations |= by_name(
-            OperationKind(MessageAnnounced, lambda session, sent, outcome: None, self._announce),
+            OperationKind(MessageAnnounced, no_reply, self._announce),
             OperationKind(MessageStored, self._settled),
         )
 

@@ -12,7 +12,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.replies import NOTHING
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
-from hubbub.chat.turns import ClientStep, Operation, OperationKind, by_name
+from hubbub.chat.turns import ClientStep, Operation, OperationKind, by_name, no_reply
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account
@@ -63,6 +63,38 @@ class NameClaim(Struct, frozen=True):
     lost: LostName | None
 
 
+class NameWanted(Struct, frozen=True):
+    """A session wants a name."""
+
+    name: str
+
+
+class RenameProbe(NameWanted, frozen=True):
+    """A user waits until it is known whether the holder of another name is still connected.
+
+    A later refusal is for the client's step `refused`; see `Naming.rename`.
+    """
+
+    refused: ClientStep | None
+
+
+class ArrivalWanted(NameWanted, frozen=True):
+    """A session wants to come in under a name; see `Naming.enter`."""
+
+    room: str
+    after: int | None
+    key: str
+    outcome: ClientStep | None
+
+
+class ArrivalProbe(ArrivalWanted, frozen=True):
+    """It waits until it is known whether the holder of the name is still connected."""
+
+
+class ArrivalClaim(ArrivalWanted, frozen=True):
+    """It waits for the cluster to give it the name."""
+
+
 CLAIMS = ("claim", NameClaim.__name__)  # the kinds of operations in which somebody waits for a name
 
 
@@ -74,7 +106,11 @@ class Naming:
         self._rooms = rooms
         self._depart = depart
         core.operations |= by_name(
-            OperationKind(NameClaim, lambda session, claim, outcome: None, self._claim, at_once=True)
+            OperationKind(NameClaim, no_reply, self._claim, at_once=True),
+            OperationKind(RenameProbe, self._rename_again, self.probe, at_once=True),
+            # The session has no user yet, and no session without one is moved.
+            OperationKind(ArrivalProbe, self._enter_again, self.probe, at_once=True, moves=False),
+            OperationKind(ArrivalClaim, no_reply, self._claim_arrival, at_once=True, moves=False),
         )
 
     def enter(
@@ -83,7 +119,7 @@ class Naming:
         name: str,
         room: str = LOBBY,
         after: int | None = None,
-        outcome: Callable[[Refused | None], None] = lambda refusal: None,
+        outcome: ClientStep | None = None,
         key: str = "",
     ) -> None:
         """Give the session a name of its own, and let it join a room.
@@ -93,9 +129,9 @@ class Naming:
             name: the name that it asks for.
             room: the room to join, the lobby by default.
             after: show the entries after this number, as in `Rooms.join`.
-            outcome: called now or later, unless the session closes: with None when it has the name, or with the
-                refusal. A later refusal means that a user of another node holds the name, or that its holder here was
-                probed and is still connected.
+            outcome: the client's step for the outcome, done now or later, unless the session closes. Its last argument
+                is None when the session has the name, or the refusal. A later refusal means that a user of another node
+                holds the name, or that its holder here was probed and is still connected.
             key: the room key that the session offers.
 
         Raises:
@@ -104,95 +140,97 @@ class Naming:
 
         """
         room = names.check_room(clean(room))
-
-        join = partial(self._rooms.join, session, room, after, key)
-
-        def again() -> None:
-            try:
-                self._enter(session, name, join, outcome)
-            except Refused as refusal:
-                outcome(refusal)
-
         try:
-            self._enter(session, name, join, outcome)
+            self._enter(session, ArrivalWanted(name, room, after, key, outcome))
         except Refused as refusal:
-            if not self.make_free(session, name, refusal, again):
+            if not self.make_free(session, refusal, ArrivalProbe(name, room, after, key, outcome)):
                 raise
 
-    def _enter(
-        self,
-        session: Session,
-        name: str,
-        join: Callable[[], None],
-        outcome: Callable[[Refused | None], None],
-    ) -> None:
-        user, nick = self._core.nicks.claim(name)
+    def _enter(self, session: Session, arrival: ArrivalWanted) -> None:
+        user, nick = self._core.nicks.claim(arrival.name)
+        claim = ArrivalClaim(nick, arrival.room, arrival.after, arrival.key, arrival.outcome)
+        if self._core.nicks.names is None:
+            self._arrive(session, claim, user, None)
+        else:
+            session.start(claim)
 
-        def held(refusal: Refused | None) -> None:
-            if refusal or session.closed:
-                self._core.nicks.release_all(user)
-            else:
-                self.attach(session, user)
-                join()
-            if not session.closed:
-                outcome(refusal)
+    def _claim_arrival(self, session: Session, claim: ArrivalClaim, done: Callable[[None], None]) -> None:
+        user = self._core.nicks.users[key_of(claim.name)]  # it is claimed on this node already
 
-        self.reserve(session, nick, held)
+        def claimed(refusal: Refused | None) -> None:
+            self._arrive(session, claim, user, refusal)
+            done(None)
 
-    def make_free(self, session: Session, name: str, refusal: Refused, again: Callable[[], None]) -> bool:
+        self.claim(session, claim.name, claimed)
+
+    def _arrive(self, session: Session, arrival: ArrivalWanted, user: User, refusal: Refused | None) -> None:
+        if refusal or session.closed:
+            self._core.nicks.release_all(user)
+        else:
+            self.attach(session, user)
+            self._rooms.join(session, arrival.room, arrival.after, arrival.key)
+        if arrival.outcome and not session.closed:
+            session.call_client(arrival.outcome, refusal)
+
+    def _enter_again(self, session: Session, arrival: ArrivalProbe, _: object) -> None:
+        try:
+            self._enter(session, arrival)
+        except Refused as refusal:
+            if arrival.outcome:
+                session.call_client(arrival.outcome, refusal)
+
+    def make_free(self, session: Session, refusal: Refused, wanted: NameWanted) -> bool:
         """Probe the holder of a taken name, if it came from the same address, and end its sessions that are gone.
 
         A connection can disappear without a notice: the network was lost, or the machine sleeps.
 
         Args:
             session: the session that asks for the name; its next commands wait meanwhile.
-            name: the name.
             refusal: the refusal of the name.
-            again: called later, after the probe; the name is free then if the holder was gone.
+            wanted: the request of an operation whose kind starts with `probe`. It is answered after the probe; the name
+                is free then if the holder was gone.
 
         Returns:
-            Whether the holder is probed. If not, `again` is never called.
+            Whether the holder is probed. If not, the operation is not started.
 
         """
-        holder = self._core.nicks.find(name) if refusal.code == "name-taken" else None
+        if refusal.code != "name-taken" or not self._silent(session, wanted.name):
+            return False
+        session.start(wanted)
+        return True
+
+    def _silent(self, session: Session, name: str) -> list[Session]:
+        """Return the sessions of the holder of a name if all of them may be earlier ones of the peer of a session."""
+        holder = self._core.nicks.find(name)
         if holder is None or holder is session.user or not session.address or holder.is_remote:
-            return False
-        if not holder.sessions or any(one.address != session.address for one in holder.sessions):
-            return False
-        operation = session.begin("probe")
-        waiting = dict.fromkeys(holder.sessions)
+            return []
+        if any(one.address != session.address for one in holder.sessions):
+            return []
+        return list(holder.sessions)
+
+    def probe(self, session: Session, wanted: NameWanted, done: Callable[[None], None]) -> None:
+        """Start to probe the holder of a name; see `make_free`."""
+        waiting = dict.fromkeys(self._silent(session, wanted.name))
+        if not waiting:  # the holder has left
+            done(None)
+            return
 
         def known(one: Session, there: bool) -> None:
             del waiting[one]
             if not there:
                 self._depart(one, "")
             if not waiting:
-                if not session.closed:
-                    again()
-                session.end(operation)
+                done(None)
 
         for one in list(waiting):
             self._core.probe(one, partial(known, one))
-        return True
 
-    def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
+    def claim(self, session: Session, nick: str, done: Callable[[Refused | None], None]) -> None:
         """Claim a name in the cluster that the session has claimed on this node already.
 
-        `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
-        session's next commands wait meanwhile. A name that is registered meanwhile is refused.
+        `done` is called later, with None on success, or with the refusal. A name that is registered meanwhile is
+        refused.
         """
-        if self._core.nicks.names is None:
-            held(None)
-            return
-        operation = session.begin("claim")
-
-        def done(refusal: Refused | None) -> None:
-            held(refusal)
-            session.end(operation)
-
-        self._ask_cluster(session, nick, done)
-
-    def _ask_cluster(self, session: Session, nick: str, done: Callable[[Refused | None], None]) -> None:
         assert self._core.nicks.names
 
         def claimed(refusal: Refused | None) -> None:
@@ -257,7 +295,7 @@ class Naming:
         try:
             self._rename(session, name, refused)
         except Refused as refusal:
-            if not self.make_free(session, name, refusal, partial(self._rename_again, session, name, refused)):
+            if not self.make_free(session, refusal, RenameProbe(name, refused)):
                 raise
 
     def _kept_name(self, session: Session) -> Refused | None:
@@ -266,11 +304,11 @@ class Naming:
         found = (may(viewer, Action.CHANGE_NAME, room.state) for room in owner(session).rooms.values())
         return next(filter(None, found), None)
 
-    def _rename_again(self, session: Session, name: str, refused: ClientStep | None) -> None:
+    def _rename_again(self, session: Session, wanted: RenameProbe, _: object) -> None:
         try:
-            self._rename(session, name, refused)
+            self._rename(session, wanted.name, wanted.refused)
         except Refused as refusal:
-            self._refuse(session, refused, refusal)
+            self._refuse(session, wanted.refused, refusal)
 
     def _refuse(self, session: Session, refused: ClientStep | None, refusal: Refused) -> None:
         if refused:
@@ -312,7 +350,7 @@ class Naming:
             self._held(session, claim, refusal)
             done(None)
 
-        self._ask_cluster(session, claim.nick, claimed)
+        self.claim(session, claim.nick, claimed)
 
     def _held(self, session: Session, claim: NameClaim, refusal: Refused | None) -> None:
         """Go on with a rename when the user of a session has the new name, or was refused it."""

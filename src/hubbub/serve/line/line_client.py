@@ -10,6 +10,7 @@ from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.operations import waiting
 from hubbub.chat.session import Session
+from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, LoggedIn, Notice
@@ -96,7 +97,7 @@ class LineClient:
         if self._saved is None:
             host = f"~{kind}@{connection.cloak}.{kind}"
             self._session = self._hub.connect(self, connection, RAW, host, connection.origin)
-            self._session.secure = connection.encrypted
+            self._session.client_steps, self._session.secure = _STEPS, connection.encrypted
         else:  # it goes on with the session of another client
             self._session.client, self._session.sink = self, connection
             reader.restore(self._saved)
@@ -280,7 +281,7 @@ class LineClient:
         self._name = name
         self._asking = True
         try:
-            self._hub.naming.enter(self._session, name, outcome=self._entered)
+            self._hub.naming.enter(self._session, name, outcome=ClientStep("entered"))
         except Refused as refusal:
             if name == "/quit":
                 self._hub.depart(self._session)
@@ -440,3 +441,6 @@ class LineClient:
         """Send the reason, and close the connection even if the peer does not read. The user leaves."""
         self._connection.finish(self._screen.output.farewell() + wire.encode(sentence, self._screen.end_of_line))
         self._hub.depart(self._session)
+
+
+_STEPS: StepTable = {"entered": lambda client, refusal: client._entered(refusal)}  # of the class of the client

@@ -315,16 +315,19 @@ class WebSocketClient:
             self._log_in(request, rooms)
             return
         (room, after), *others = rooms.items() or [(LOBBY, None)]
-
-        def entered(refusal: Refused | None) -> None:
-            if refusal:
-                self._hub.refuse(self._session, refusal)
-                return
-            log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-            self._welcome()
-            self._join(others, request.keys)
-
+        entered = ClientStep("entered", (others, request.keys))
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
+
+    def _entered(
+        self, others: Iterable[tuple[str, int | None]], keys: Mapping[str, str], refusal: Refused | None
+    ) -> None:
+        """Welcome the peer when it has its name, and let it join the other rooms of its hello; or send the refusal."""
+        if refusal:
+            self._hub.refuse(self._session, refusal)
+            return
+        log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+        self._welcome()
+        self._join(others, keys)
 
     def _log_in(self, request: wire.Hello, rooms: dict[str, int | None]) -> None:
         """Let the owner of an account in, show them their rooms, and join those of the request."""
@@ -396,4 +399,8 @@ _ANSWERS: dict[type[wire.Request], type[Event]] = {
     wire.ClientCommand: Notice,
 }
 _ANSWERING = Refusal | MembersListed | RoomsListed | SettingsListed | ClassShown | Notice
-_STEPS: StepTable = {"begin": WebSocketClient._mark_begin, "end": WebSocketClient._mark_end}
+_STEPS: StepTable = {
+    "begin": WebSocketClient._mark_begin,
+    "end": WebSocketClient._mark_end,
+    "entered": WebSocketClient._entered,
+}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 
@@ -14,7 +15,8 @@ from msgspec import Struct
 
 from hubbub.chat.core import Verified
 from hubbub.chat.session import User, owner
-from hubbub.chat.turns import ClientStep, OperationKind, StepTable
+from hubbub.chat.turns import ClientStep, OperationKind, StepTable, no_reply
+from hubbub.chat.users.naming import NameWanted
 from hubbub.errors import Refused
 from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
@@ -26,6 +28,7 @@ from hubbub.text import bounds, names, refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.text.cleaning import real_name, reason_of
 from hubbub.text.concealed import concealed
+from hubbub.text.names import key_of
 from hubbub.wire.irc.numerics import REFUSALS
 
 log = logging.getLogger("hubbub")
@@ -88,17 +91,25 @@ def _want(client: IrcClient, name: str) -> None:
     except Refused as refusal:
         if refusal.code in NEEDS_LOGIN and client.negotiating:  # the client may still log in
             client.wanted = names.typed_name(name)
-        elif not client.hub.naming.make_free(client.session, name, refusal, partial(_want_again, client, name)):
+        elif not client.hub.naming.make_free(client.session, refusal, NickProbe(name)):
             _refuse_nick(client, refusal, name)
         return
     complete(client)
 
 
-def _want_again(client: IrcClient, name: str) -> None:
+class NickProbe(NameWanted, frozen=True):
+    """A client that registers waits until it is known whether the holder of its nick is still connected."""
+
+
+def _probe(client: IrcClient, wanted: NickProbe, done: Callable[[None], None]) -> None:
+    client.hub.naming.probe(client.session, wanted, done)
+
+
+def _want_again(client: IrcClient, wanted: NickProbe, _: object) -> None:
     try:
-        client.wanted = client.hub.nicks.check_free(name)
+        client.wanted = client.hub.nicks.check_free(wanted.name)
     except Refused as refusal:
-        _refuse_nick(client, refusal, name)
+        _refuse_nick(client, refusal, wanted.name)
     else:
         complete(client)
 
@@ -121,9 +132,26 @@ def complete(client: IrcClient) -> None:
             client.hub.account_users.log_in(client.session, client.account, partial(_logged_in, client))
         else:
             user, nick = client.hub.nicks.claim(client.wanted)
-            client.hub.naming.reserve(client.session, nick, partial(_come_in, client, user))
+            if client.hub.nicks.names is None:
+                _come_in(client, user, None)
+            else:
+                client.session.start(NickClaim(nick))
     except Refused as refusal:
         _not_called(client, refusal)
+
+
+class NickClaim(NameWanted, frozen=True):
+    """A client that registers waits for the cluster to give it its nick."""
+
+
+def _claim(client: IrcClient, claim: NickClaim, done: Callable[[None], None]) -> None:
+    user = client.hub.nicks.users[key_of(claim.name)]  # it is claimed on this node already
+
+    def claimed(refusal: Refused | None) -> None:
+        _come_in(client, user, refusal)
+        done(None)
+
+    client.hub.naming.claim(client.session, claim.name, claimed)
 
 
 def _come_in(client: IrcClient, user: User, refusal: Refused | None) -> None:
@@ -260,7 +288,12 @@ def _nick_refused(client: IrcClient, name: str, refusal: Refused) -> None:
 
 
 STEPS: StepTable = {"NICK refused": _nick_refused}
-OPERATIONS = (OperationKind(GatewayCheck, _speak_for, _verify_gateway, moves=False),)  # it has a password
+# A client that is not registered is not moved, and the password of a gateway is a secret.
+OPERATIONS = (
+    OperationKind(NickProbe, _want_again, _probe, at_once=True, moves=False),
+    OperationKind(NickClaim, no_reply, _claim, at_once=True, moves=False),
+    OperationKind(GatewayCheck, _speak_for, _verify_gateway, moves=False),
+)
 
 
 def starttls(client: IrcClient, params: list[str]) -> None:
