@@ -21,6 +21,7 @@ from hubbub.model.events import NickAssigned, Notice
 from hubbub.text import names, refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import clean
+from hubbub.text.concealed import concealed
 from hubbub.text.names import LOBBY, key_of
 
 TAKEN = ("name-taken", "name-registered")  # codes of refusals that another name may not get
@@ -85,6 +86,8 @@ class ArrivalWanted(NameWanted, frozen=True):
     after: int | None
     key: str
     outcome: ClientStep | None
+
+    __repr__ = concealed
 
 
 class ArrivalProbe(ArrivalWanted, frozen=True):
