@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -178,7 +179,7 @@ async def test_a_program_sees_the_closed_rooms_that_its_owner_is_in() -> None:
 async def test_only_a_token_for_it_has_the_rights_of_a_server_operator() -> None:
     async with asking() as web:
         account = await registered(web)
-        await outcome(web, web.house.accounts.set, account, operator=True)
+        await outcome(web, web.house.accounts.change, account, partial(structs.replace, operator=True))
         bo = await web.join("Bo")
         bo.send("/join den\n/set secret on\n/time\n")
         await bo.sees(b" UTC ***\n")
