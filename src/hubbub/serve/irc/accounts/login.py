@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from msgspec import Struct
+
+from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.account_users import Outcome
-from hubbub.chat.users.accounts import Checked, LoginPeer, ScramLogin
+from hubbub.chat.users.accounts import Checked, LoginPeer, ScramAnswer
 from hubbub.chat.users.credential_checks import Start
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account
@@ -146,7 +149,7 @@ def _go_on(client: IrcClient, exchange: SaslExchange, chunk: str) -> None:
         else:
             _fail(client)
     elif exchange.scram:
-        _scram(client, exchange.scram, response)
+        client.session.start(ScramResponse(response))
     else:
         client.exchange = None
         if start := (_external if exchange.mechanism == EXTERNAL else _plain)(client, response):
@@ -180,18 +183,18 @@ def _external(client: IrcClient, response: bytes) -> Start | None:
     return start
 
 
-def _scram(client: IrcClient, scram: ScramLogin, response: bytes) -> None:
-    operation = client.session.begin("login")
+class ScramResponse(Struct, frozen=True):
+    """A message of a client in its login by SCRAM."""
 
-    def answered(answer: bytes | Account | Refused) -> None:
-        if not client.session.closed:
-            _scram_answered(client, answer)
-        client.session.end(operation)
-
-    scram.step(response, answered)
+    message: bytes
 
 
-def _scram_answered(client: IrcClient, answer: bytes | Account | Refused) -> None:
+def _scram(client: IrcClient, response: ScramResponse, done: ScramAnswer) -> None:
+    assert client.exchange and client.exchange.scram
+    client.exchange.scram.step(response.message, done)
+
+
+def _scram_answered(client: IrcClient, _: ScramResponse, answer: bytes | Account | Refused) -> None:
     if isinstance(answer, bytes):
         for chunk in sasl.chunks(answer):
             client.reply("AUTHENTICATE", chunk)
@@ -216,3 +219,7 @@ def _answer(client: IrcClient, refusal: Refused | None) -> None:
 
 def _fail(client: IrcClient, refusal: Refused | None = None) -> None:
     client.reply("904", client.nick, f"{TEXTS[904]}. {refusal.text}" if refusal else TEXTS[904])
+
+
+# The other side of the exchange is an object of this process.
+OPERATIONS = (OperationKind(ScramResponse, _scram_answered, _scram, at_once=True, moves=False),)

@@ -241,6 +241,7 @@ SECRET_STEPS = frozenset({"join with key", "run"})  # those whose arguments may 
 OPERATIONS: OperationTable = by_name(
     *channel_lists.OPERATIONS,
     *history.OPERATIONS,
+    *login.OPERATIONS,
     *nickserv.OPERATIONS,
     *registration.OPERATIONS,
     *searching.OPERATIONS,
