@@ -4,11 +4,12 @@ import pytest
 
 from doubles import NOON, House
 from hubbub.chat import moderation
+from hubbub.chat.commands.moderation import OpeningTold
 from hubbub.chat.core import NoIndex
 from hubbub.chat.operations.pages import PageAsked
 from hubbub.chat.private import direct
 from hubbub.chat.rooms import resuming
-from hubbub.chat.turns import DELIVER, ClientStep, HubStep
+from hubbub.chat.turns import ClientStep, DeliveryStart, Operation
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
 from hubbub.model.room.memory import FORMER_ROOMS
@@ -70,24 +71,26 @@ def test_steps_among_the_replies_are_data_and_are_done_in_their_turn() -> None:
     al.session.client_steps = {"note": lambda client, *args: done.append((client, *args))}
     bo.stall()
     direct.signal(house.hub, bo.session, "lobby", "+typing=active", label="s")
-    bo.session.take_step("tell that it is open", house.hub.rooms.loaded["lobby"], "open")
+    bo.session.queue(OpeningTold("lobby", "open"))
+    bo.session.queue(OpeningTold("gone", "open"))
     al.types("hi")
     al.session.replies.append(ClientStep("note", ("x", 1)))
     al.session.flush()
-    assert [step.kind for step in bo.session.replies if isinstance(step, HubStep)] == ["signal", "tell that it is open"]
+    kinds = [one.kind for one in bo.session.replies if isinstance(one, Operation)]
+    assert kinds == ["Signal", "OpeningTold", "OpeningTold"] and not bo.session.pending, "no command waits for them"
     assert not done, "it waits for the message"
     assert not any(callable(item) for peer in (al, bo) for item in peer.session.replies)
     house.settle()
     bo.read()
     assert done == [(al, "x", 1)] and not bo.session.replies
-    assert Notice(("open",)) in bo.sees()
+    assert bo.sees().count(Notice(("open",))) == 1
 
 
 def test_steps_of_a_connection_end_with_it() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.stall()
-    al.session.replies += [ClientStep("note"), Notice(("kept",)), HubStep(DELIVER, ())]
+    al.session.replies += [ClientStep("note"), Notice(("kept",)), DeliveryStart(None, None)]
     fresh = house.connect()
     resuming.replace(house.hub, al.session, fresh.session)
     assert al.session.replies == [Notice(("kept",))]

@@ -12,10 +12,12 @@ from doubles import FakeMentions, House, Peer
 from hubbub.chat import messages, moderation
 from hubbub.chat.classroom.lists import ListChange, ListChanged, Lists
 from hubbub.chat.classroom.questions import Question, Questions
+from hubbub.chat.commands.moderation import OpeningTold
 from hubbub.chat.messages import Which
 from hubbub.chat.nodes.person import Person
 from hubbub.chat.operations import waiting
 from hubbub.chat.operations.pages import MentionsPageAsked
+from hubbub.chat.private import direct
 from hubbub.chat.private.direct import RemoteDelivery
 from hubbub.chat.private.private_log import MessageAnnounced
 from hubbub.chat.rooms.missed import MissedCount
@@ -23,7 +25,7 @@ from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, OperationKind, by_name
 from hubbub.model.accounts.account import SshKey
 from hubbub.model.entries import Kind, Said
-from hubbub.model.events import Acknowledged, MembersListed, Missed, Notice, QueryResult, Refusal
+from hubbub.model.events import Acknowledged, MembersListed, Missed, Notice, Private, QueryResult, Refusal
 from records import text_in
 
 
@@ -329,6 +331,45 @@ def test_no_credential_is_written_down_and_no_code_is_used_twice(who: str, line:
         check()
     town.settle()
     assert waiting.can_move(peer.session)
+
+
+def test_what_no_command_waits_for_keeps_its_place_among_the_replies_that_move() -> None:
+    first, second = Twin(), Twin()
+    for town in (first, second):
+        town.ann.stall()
+    hub, lobby = first.hub, first.hub.rooms.loaded["lobby"]
+    direct.signal(hub, first.ann.session, "lobby", "+typing=active", label="s")
+    members = [first.bo.user, first.cy.user, first.dee.user]
+    direct.message_members_apart(hub, first.ann.session, members, "+#lobby", "hush", Kind.MESSAGE, "", "m")
+    first.ann.session.queue(OpeningTold(lobby.id, "all can read"))
+    assert not first.ann.session.pending
+    second.dee.types("/nick Eve")
+    second.settle()
+    second.cy.leave()
+    second.house.forget()
+    go_on(first.ann.session, second.ann.session)
+    assert len(second.ann.session.replies) == 3 and not second.ann.session.pending
+    for town in (first, second):
+        town.ann.read()
+    told = [[event for event in town.ann.sees() if not isinstance(event, str)] for town in (first, second)]
+    assert told[0] == told[1] and [type(event) for event in told[0]] == [Acknowledged, Acknowledged, Notice]
+    for peer in (second.bo, second.dee):
+        *signals, message = peer.sees()
+        assert signals == ["Ann ! +typing=active"]
+        assert isinstance(message, Private) and message.text == "hush"
+    assert not any(isinstance(event, Private) for event in second.cy.sees())
+
+
+def test_a_signal_into_a_room_that_has_gone_is_acknowledged() -> None:
+    town = Twin()
+    town.cy.types("/join ops")
+    town.settle()
+    town.house.forget()
+    town.cy.stall()
+    direct.signal(town.hub, town.cy.session, "ops", "+typing=active", label="s")
+    town.hub.rooms.remove(town.cy.user, town.hub.rooms.loaded["ops"])
+    town.cy.read()
+    assert [event.label for event in town.cy.sees() if isinstance(event, Acknowledged)] == ["s"]
 
 
 def test_steps_of_a_client_keep_their_place_among_the_operations() -> None:

@@ -23,6 +23,7 @@ from hubbub.chat.classroom import hands
 from hubbub.chat.classroom.questions import Questions
 from hubbub.chat.core import Core, HubLog
 from hubbub.chat.effects import Effects
+from hubbub.chat.giving import is_hidden
 from hubbub.chat.nodes.person import Screen, screen
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.notices.mentions import Mentions
@@ -33,7 +34,6 @@ from hubbub.chat.private.private_log import PrivateLog
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, Session, User
-from hubbub.chat.steps import Steps, is_hidden
 from hubbub.chat.turns import OperationKind, by_name
 from hubbub.chat.users.account_users import AccountUsers
 from hubbub.chat.users.accounts import Accounts
@@ -107,7 +107,6 @@ class Hub(Core):
         self._boot = boot
         self._sessions = 0
         self.remote = RemoteUsers(self)
-        self.steps = Steps(self.delivery, self.remote, self.send_to)
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
         self.lingering = Lingering(self, self.rooms, self.remote, self.leave)
@@ -158,7 +157,7 @@ class Hub(Core):
         self._sessions += 1
         session = Session(f"{self._boot}{self._sessions:x}.", client, sink, encoder, host, address)
         session.redactions = self.redactions
-        session.steps, session.operations = self.steps.table, self.operations
+        session.deliver, session.operations = self.delivery.start, self.operations
         return session
 
     def session_ready(self, session: Session) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct, structs
 
 from hubbub.chat.posting import Barrier, PostingOf
-from hubbub.chat.turns import ClientStep, HubStep, Operation, OperationKind, OperationTable, StepTable
+from hubbub.chat.turns import ClientStep, DeliveryStart, Operation, OperationKind, OperationTable, StepTable
 from hubbub.model.accounts.account import Account
 from hubbub.model.client import Client
 from hubbub.model.entries import HISTORY
@@ -24,8 +24,9 @@ UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the se
 # empty set 216.
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-# An item among a session's replies: a posting or an operation of it, an event for it, a barrier, or a step.
-Turn = PostingOf[Any] | Operation | Event | Barrier | HubStep | ClientStep
+# An item among a session's replies: a posting or an operation of it, an event for it, a barrier, the start of the
+# delivery of a room, or a step of its client.
+Turn = PostingOf[Any] | Operation | Event | Barrier | DeliveryStart | ClientStep
 
 
 class ReplyUser(Protocol):
@@ -68,22 +69,21 @@ class Replies(Generic[UserT]):
         "client_operations",
         "client_steps",
         "closed",
+        "deliver",
         "operations",
         "paused",
         "pending",
         "redactions",
         "replies",
-        "steps",
         "unsettled",
         "user",
     )
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        # The functions of steps: of the hub, called with the session, and of the client, called with the client.
-        self.steps: StepTable = NOTHING
-        self.client_steps: StepTable = NOTHING
-        # The functions of its operations, likewise.
+        self.deliver: Callable[[Any, Any, Any], None]  # starts the delivery of a room from a cursor; the hub sets it
+        self.client_steps: StepTable = NOTHING  # the functions of its client's steps, called with the client
+        # The functions of its operations: of the hub, called with the session, and of the client.
         self.operations: OperationTable = NOTHING
         self.client_operations: OperationTable = NOTHING
         self.user: UserT | None = None
@@ -147,13 +147,9 @@ class Replies(Generic[UserT]):
     def queue(self, request: Struct) -> None:
         """Start an operation after the replies that wait already; its reply takes the place of the operation."""
         operation = Operation(type(request).__name__, request)
-        self.pending.append(operation)
+        if self.kind_of(operation)[0].waits:
+            self.pending.append(operation)
         self.replies.append(operation)
-        self.flush()
-
-    def take_step(self, kind: str, *args: Any) -> None:
-        """Let the hub do something after the replies that wait already."""
-        self.replies.append(HubStep(kind, args))
         self.flush()
 
     def call_client(self, step: ClientStep, *more: Any) -> Event | None:
@@ -192,8 +188,9 @@ class Replies(Generic[UserT]):
             return None
         if isinstance(item, ClientStep):
             return self.call_client(item)
-        if isinstance(item, HubStep):
-            return self.steps[item.kind](self, *item.args)
+        if isinstance(item, DeliveryStart):
+            self.deliver(self, item.room, item.cursor)
+            return None
         return item
 
     def kind_of(self, operation: Operation) -> tuple[OperationKind, Any]:

@@ -44,6 +44,7 @@ class OperationKind(NamedTuple):
             it must call once, now or later, with the outcome. Without `start` the operation ends at its turn.
         holds: whether the replies behind it wait for its outcome as well. If not, `answer` is called apart from them.
         at_once: whether it starts at once, instead of in its turn; then nothing waits for it but the next commands.
+        waits: whether the session's next command waits for it; always true of those that start at once.
         moves: whether another process can begin it again with the request alone: to begin it twice does no harm, and
             the request has no secret.
 
@@ -54,6 +55,7 @@ class OperationKind(NamedTuple):
     start: Callable[..., None] | None = None
     holds: bool = True
     at_once: bool = False
+    waits: bool = True
     moves: bool = True
 
 
@@ -69,14 +71,12 @@ def by_name(*kinds: OperationKind) -> dict[str, OperationKind]:
     return {kind.request.__name__: kind for kind in kinds}
 
 
-class HubStep(Struct, eq=False):
-    """Something that the hub does for a session when its turn among the replies comes, and that may make an event.
-
-    It is data, like an operation.
+class ClientStep(Struct, eq=False):
+    """Something that the client of a session does when its turn among the replies comes. It is data, like an operation.
 
     Args:
-        kind: names the function in `Session.steps` (steps.py).
-        args: the arguments of the function after the session.
+        kind: names the function in `Session.client_steps`.
+        args: the arguments of the function after the client.
 
     """
 
@@ -84,13 +84,19 @@ class HubStep(Struct, eq=False):
     args: tuple[Any, ...] = ()
 
 
-class ClientStep(Struct, eq=False):
-    """The same for the client of a session: the kind names the function in `Session.client_steps`."""
-
-    kind: str
-    args: tuple[Any, ...] = ()
-
-
 StepTable = Mapping[str, Callable[..., Event | None]]  # the functions of steps, by kind
 
-DELIVER = "deliver"  # the kind of the step that starts the delivery of a room's entries
+
+class DeliveryStart(Struct, eq=False):
+    """The place among the replies at which the delivery of a room's entries starts.
+
+    It is no plain data, because it holds only for the room as this process has loaded it.
+
+    Args:
+        room: the loaded room.
+        cursor: the position after which the entries are delivered.
+
+    """
+
+    room: Any
+    cursor: Any

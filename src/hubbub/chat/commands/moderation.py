@@ -270,7 +270,19 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     change_modes(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
     if off and closed == letter:
         text = f"Everybody can now read {room.name}, including the messages from the time when it was closed"
-        session.take_step("tell that it is open", room, text)
+        session.queue(OpeningTold(room.id, text))
+
+
+class OpeningTold(Struct, frozen=True):
+    """The operator who has opened the room with an id to everybody is to be told what that means."""
+
+    room: str
+    text: str
+
+
+def _tell_open(hub: Hub, session: Session, told: OpeningTold, _: object) -> Event | None:
+    room = hub.loaded.by_id.get(told.room)
+    return Notice((told.text,)) if room and not room.state.closed else None
 
 
 def _settings(room: Room, session: Session) -> list[str]:
@@ -347,7 +359,10 @@ def _checked(hub: Hub, session: Session, asked: OperatorLogin, right: bool | Non
     return Notice(("You may act in every room now" if right else "Wrong name or password",))
 
 
-OPERATIONS = (OperationKind(OperatorLogin, _checked, _check, moves=False),)  # it has a password
+OPERATIONS = (
+    OperationKind(OpeningTold, _tell_open, waits=False),
+    OperationKind(OperatorLogin, _checked, _check, moves=False),  # it has a password
+)
 OPERATORS = "operators"  # the /help group of these commands
 
 

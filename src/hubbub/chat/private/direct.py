@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
-from hubbub.chat.session import Session, User
-from hubbub.chat.steps import give, private, show_others
+from hubbub.chat.giving import give, private, show_others
+from hubbub.chat.session import Session, User, owner
 from hubbub.chat.turns import OperationKind
 from hubbub.model.access import Action, may_message
-from hubbub.model.codec import body_of
+from hubbub.model.codec import Record, body_of, entry_of, record
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.ids import make_id
@@ -119,9 +119,13 @@ class RemoteDelivery(LocalDelivery, frozen=True):
 
 def _target(hub: Hub, sent: LocalDelivery) -> User | None:
     """Return the user that a message is for, perhaps under another name by now; None if they have left."""
-    found = hub.nicks.find(sent.name)
-    if found is None or found.id != sent.to:
-        found = next((user for user in hub.users.values() if user.is_known_as(sent.to)), None)
+    return _user(hub, sent.name, sent.to)
+
+
+def _user(hub: Hub, name: str, id: str) -> User | None:
+    found = hub.nicks.find(name)
+    if found is None or found.id != id:
+        found = next((user for user in hub.users.values() if user.is_known_as(id)), None)
     return found
 
 
@@ -166,13 +170,6 @@ def _arrived(hub: Hub, session: Session, sent: LocalDelivery, delivered: Deliver
     return Acknowledged(label, entry, sent.to) if label else None
 
 
-OPERATIONS = (
-    OperationKind(LocalDelivery, _hand_over),
-    # Other nodes may have shown the message already, so nobody else begins it again.
-    OperationKind(RemoteDelivery, _arrived, _deliver_everywhere, moves=False),
-)
-
-
 def message_members_apart(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, members: Sequence[User], to: str, text: str, kind: Kind, tags: str, label: str = ""
 ) -> None:
@@ -183,7 +180,25 @@ def message_members_apart(  # noqa: PLR0913 - the parts of a message
     """
     text, formatting = said(text, exact=True)
     entry = _entry(hub, session, to, kind, text, join(tags, formatting))
-    session.take_step("message apart", members, entry, label)
+    session.queue(MessageApart(tuple((one.nick, one.id) for one in members), record(entry), label))
+
+
+class MessageApart(Struct, frozen=True):
+    """A message must be given to some members of a room, whose names and ids these are."""
+
+    members: tuple[tuple[str, str], ...]
+    entry: Record
+    label: str
+
+
+def _give_apart(hub: Hub, session: Session, sent: MessageApart, _: object) -> Event | None:
+    entry = entry_of(*astuple(sent.entry))
+    for name, id in sent.members:
+        if member := _user(hub, name, id):
+            hub.send_to(member, private(session, entry))
+    if type(entry.body) is Said:
+        show_others(hub.remote, owner(session), session, entry)
+    return Acknowledged(sent.label, entry) if sent.label else None
 
 
 def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
@@ -202,4 +217,30 @@ def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", te
     else:
         hub.check(session, Action.SIGNAL, where)
     entry = replace(_entry(hub, session, where.name, Kind.EPHEMERAL, text, tags), room_id=where.id)
-    session.take_step("signal", where, entry, label)
+    session.queue(Signal(where.id, record(entry), label))
+
+
+class Signal(Struct, frozen=True):
+    """An ephemeral entry must be given to the members of the room with an id."""
+
+    room: str
+    entry: Record
+    label: str
+
+
+def _give_signal(hub: Hub, session: Session, sent: Signal, _: object) -> Event | None:
+    entry = replace(entry_of(*astuple(sent.entry)), room_id=sent.room)
+    if room := hub.loaded.by_id.get(sent.room):
+        hub.delivery.signal(room, entry, session)
+    if hub.remote.members.rooms.get(sent.room):
+        hub.remote.signal(entry)
+    return Acknowledged(sent.label, entry) if sent.label else None
+
+
+OPERATIONS = (
+    OperationKind(LocalDelivery, _hand_over),
+    # Other nodes may have shown the message already, so nobody else begins it again.
+    OperationKind(RemoteDelivery, _arrived, _deliver_everywhere, moves=False),
+    OperationKind(MessageApart, _give_apart, waits=False),
+    OperationKind(Signal, _give_signal, waits=False),
+)

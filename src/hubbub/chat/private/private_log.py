@@ -14,10 +14,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
+from hubbub.chat.giving import give
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.posting import Parties
 from hubbub.chat.session import Posting, Session, User
-from hubbub.chat.steps import give
 from hubbub.chat.turns import OperationKind, by_name, no_reply
 from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account

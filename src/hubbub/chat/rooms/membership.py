@@ -15,7 +15,7 @@ from hubbub.chat.rooms.replay import replay, seen_by
 from hubbub.chat.rooms.showing import ShownRooms, entered
 from hubbub.chat.rooms.watching import Watching
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
-from hubbub.chat.turns import DELIVER, HubStep, Operation, OperationKind, by_name
+from hubbub.chat.turns import DeliveryStart, Operation, OperationKind, by_name
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed
@@ -291,7 +291,7 @@ class Rooms(ShownRooms):
             if past:
                 replay(self._core, session, room, past, cursor.seq, left)
             start = cursor if after is None else room.cursor_at(after)
-            session.replies.append(HubStep(DELIVER, (room, start)))
+            session.replies.append(DeliveryStart(room, start))
             session.flush()
         self.inherit_rights(user, room)
 

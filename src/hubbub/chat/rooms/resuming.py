@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hubbub.chat.replies import Turn
 from hubbub.chat.session import Session, owner
-from hubbub.chat.turns import DELIVER, ClientStep, HubStep
+from hubbub.chat.turns import ClientStep, DeliveryStart
 from hubbub.errors import Refused
 from hubbub.text import names
 from hubbub.text.cleaning import clean
@@ -34,12 +33,8 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     hub.delivery.suspend(session)
     # Deliveries that were still to start are removed; `go_on` starts them again after the numbers that the peer knows.
     # The steps of the first client are removed as well: they concern answers that it was giving.
-    session.replies = [item for item in session.replies if not _ends_with_the_connection(item)]
+    session.replies = [item for item in session.replies if not isinstance(item, ClientStep | DeliveryStart)]
     hub.touch(session)
-
-
-def _ends_with_the_connection(item: Turn) -> bool:
-    return isinstance(item, ClientStep) or (isinstance(item, HubStep) and item.kind == DELIVER)
 
 
 def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:

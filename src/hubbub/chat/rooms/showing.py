@@ -8,7 +8,7 @@ from hubbub.chat.classroom import ballots
 from hubbub.chat.rooms.missed import tell_missed
 from hubbub.chat.rooms.opening import OpenRooms
 from hubbub.chat.session import Room, Session, owner, without
-from hubbub.chat.turns import DELIVER, HubStep
+from hubbub.chat.turns import DeliveryStart
 from hubbub.model.entries import Entry, Polled
 from hubbub.model.events import HistoryShown, RoomEntered, RoomExited
 
@@ -42,7 +42,7 @@ class ShownRooms(OpenRooms):
             session.flush()
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
-        """Let a session be given a room of its user; the step DELIVER begins with the entries."""
+        """Let a session be given a room of its user; DeliveryStart begins with the entries."""
         room.add_session(session, session.encoder_in(room.id))
         if focus:
             self.focus(session, room.id)
@@ -70,7 +70,7 @@ class ShownRooms(OpenRooms):
             elsewhere = session.current != room.id
             session.replies += self._core.pieces(HistoryShown(past, self._core.clock(), elsewhere=elsewhere))
         cursor = room.end if seq is None else room.cursor_at(seq)
-        session.replies.append(HubStep(DELIVER, (room, cursor)))
+        session.replies.append(DeliveryStart(room, cursor))
 
     def detach(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""

@@ -1,58 +1,15 @@
-"""Actions in the place of a reply: the functions for the kinds of a session's steps (turns.HubStep)."""
+"""Messages and events for single users, which are given to their sessions and are in no room's log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hubbub.chat.nodes.remote_users import RemoteUsers
-from hubbub.chat.rooms.delivery import Delivery
-from hubbub.chat.session import Room, Session, User, owner
-from hubbub.chat.turns import DELIVER, StepTable
+from hubbub.chat.session import Session, User
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Entry, Said
-from hubbub.model.events import Acknowledged, Event, Invited, Notice, Private
+from hubbub.model.entries import Entry
+from hubbub.model.events import Event, Invited, Private
 from hubbub.model.notices.ignoring import hides
-
-
-class Steps:
-    """The steps of the hub.
-
-    Args:
-        delivery: writes the entries of rooms to members.
-        remote: the users of other nodes.
-        send_to: sends an event to all sessions of a user.
-
-    """
-
-    def __init__(self, delivery: Delivery, remote: RemoteUsers, send_to: Callable[[User, Event], None]) -> None:
-        self._delivery = delivery
-        self._remote = remote
-        self._send_to = send_to
-        self.table: StepTable = {
-            DELIVER: delivery.start,
-            "message apart": self._message_apart,
-            "signal": self._signal,
-            "tell that it is open": self._tell_open,
-        }
-
-    def _message_apart(self, session: Session, members: Sequence[User], entry: Entry, label: str) -> Event | None:
-        """Send a message to some members of a room."""
-        for member in members:
-            self._send_to(member, private(session, entry))
-        if type(entry.body) is Said:
-            show_others(self._remote, owner(session), session, entry)
-        return Acknowledged(label, entry) if label else None
-
-    def _signal(self, session: Session, room: Room, entry: Entry, label: str) -> Event | None:
-        """Send an ephemeral entry to the members of a room, on all nodes."""
-        self._delivery.signal(room, entry, session)
-        if self._remote.members.rooms.get(room.id):
-            self._remote.signal(entry)
-        return Acknowledged(label, entry) if label else None
-
-    def _tell_open(self, session: Session, room: Room, text: str) -> Event | None:
-        """Return a notice if a room is open to everybody by now."""
-        return None if room.state.closed else Notice((text,))
 
 
 def give(sessions: Sequence[Session], event: Event) -> bool:
