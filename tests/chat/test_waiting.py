@@ -287,6 +287,19 @@ def test_a_session_that_is_slowed_down_goes_on_slowly() -> None:
     assert later == [3.0, 3.0] and second.cy.session.waits
 
 
+def test_a_peer_that_does_not_read_waits_for_no_draft_that_is_stored() -> None:
+    town = Twin()
+    town.cy.stall()
+    town.cy.types("hi")
+    town.hub.after_earlier_entries(town.cy.session)
+    assert waiting.state(town.cy.session) is None
+    town.settle()
+    assert len(town.cy.session.replies) == 2 and waiting.state(town.cy.session) == []
+    town.hub.say(town.cy.session, "hi again", label="r")
+    town.settle()
+    assert waiting.state(town.cy.session) is None, "it has not been told that this is stored"
+
+
 def test_a_session_with_a_draft_or_an_owned_operation_is_not_moved() -> None:
     town = Twin()
     assert waiting.state(town.ann.session) == [] and waiting.can_move(town.ann.session)

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import convert, to_builtins
 
+from hubbub.chat.posting import Barrier, PostingOf
 from hubbub.chat.replies import Turn
 from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, Operation
@@ -32,11 +33,20 @@ def state(session: Session) -> Waiting | None:
     begun = [item for item in session.pending if item not in session.replies]
     found = []
     for item in (*begun, *session.replies):
+        if _is_over(item):
+            continue
         plain = _plain(session, item)
         if plain is None:
             return None
         found.append(plain)
     return found
+
+
+def _is_over(item: Turn) -> bool:
+    """Return whether an item only waits for its peer to read the replies before it, and will be no event itself."""
+    if isinstance(item, PostingOf):
+        return item.settled and not (item.error or item.label)
+    return isinstance(item, Barrier) and item.done
 
 
 def _plain(session: Session, item: Turn) -> tuple[str, Any] | None:
