@@ -75,6 +75,24 @@ def test_code_lets_people_into_a_closed_room(setting: str) -> None:
     assert is_in(newcomer(house, "Ed", f"/code {made.replace('-', '-')}"))
 
 
+def test_code_without_its_hyphen_is_no_new_room() -> None:
+    house, (al,) = ops("Al")
+    typed(house, al, "/set invite-only on")
+    letters = code(house, al).replace("-", "").lower()
+    bo = newcomer(house, "Bo", f"/join {letters}")
+    assert bo.user in house.hub.rooms.loaded["ops"].members and letters not in house.hub.rooms.loaded
+    cy = newcomer(house, "Cy", "/join BCDFGHJK", "/join bcdfghjk")
+    assert cy.session.current_name == "bcdfghjk", "no code, so it is a name"
+
+
+def test_guesses_without_a_hyphen_count() -> None:
+    house, (al,) = ops("Al")
+    house.hub.rooms.codes.guesses = Limits()
+    code(house, al)
+    bo = newcomer(house, "Bo", "/join bcdfghjk", "/join bcdfghjl")
+    assert told(bo)[-1] == "too-many-logins" and "bcdfghjl" not in house.hub.rooms.loaded
+
+
 def test_code_is_told_with_its_lifetime_and_an_address() -> None:
     house, (al, _) = ops("Al", "Bo")
     house.hub.page_url = "http://192.0.2.7:8888/"

@@ -32,7 +32,6 @@ from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES
 from hubbub.text.cleaning import beginning, clean, clean_exactly
 from hubbub.text.list_pages import ListPart, page
 from hubbub.text.names import LOBBY, key_of
-from hubbub.text.typed.codes import is_shown_code
 from hubbub.text.typed.times import parse_time
 
 if TYPE_CHECKING:
@@ -227,7 +226,7 @@ def _rooms(hub: Hub, session: Session, asked: RoomsAsked, stored: RoomList) -> E
 
 
 def _join(hub: Hub, session: Session, name: str, key: str = "") -> None:
-    if not key and is_shown_code(name) and key_of(name) not in hub.rooms.loaded:
+    if not key and hub.rooms.may_be_code(name):
         hub.rooms.join_by_code(session, name)
     else:
         hub.rooms.join(session, name, key=key)

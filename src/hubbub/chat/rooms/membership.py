@@ -27,7 +27,7 @@ from hubbub.text import names, refusals
 from hubbub.text.cleaning import clean
 from hubbub.text.concealed import concealed
 from hubbub.text.names import LOBBY, key_of
-from hubbub.text.typed.codes import read_code
+from hubbub.text.typed.codes import is_shown_code, read_code
 
 
 class JoinAsked(RoomAsked, frozen=True):
@@ -118,9 +118,22 @@ class Rooms(ShownRooms):
         self._core.block(session, self._core.budget.joins.charge(session.address))
         session.start(KeyedJoin(room, after, key) if key else JoinAsked(room, after))
 
+    def may_be_code(self, typed: str) -> bool:
+        """Return whether a typed name of a room may be a code, in any of the forms in which people type codes."""
+        return key_of(typed) not in self.loaded and bool(read_code(typed))
+
     def join_by_code(self, session: Session, typed: str) -> None:
-        """Make the session's user a member of the room that a code is for. Raises Refused like `join`."""
-        code = self.codes.find(session, typed)
+        """Make the session's user a member of the room that a code is for. Raises Refused like `join`.
+
+        Without its hyphen, a text that is no valid code is the name of a room.
+        """
+        try:
+            code = self.codes.find(session, typed)
+        except Refused as refusal:
+            if is_shown_code(typed) or refusal.code != refusals.CODE_WRONG.code:
+                raise
+            self.join(session, typed)
+            return
         if room := self.loaded.by_id.get(code.room):
             self.join(session, room.name, key=typed)
         else:

@@ -22,8 +22,6 @@ from hubbub.model.queries import LAST, After, Around, Latest
 from hubbub.model.viewer import ASKER
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
-from hubbub.text.names import key_of
-from hubbub.text.typed.codes import is_shown_code
 from hubbub.wire.web import requests as wire
 
 
@@ -52,7 +50,7 @@ def _command(hub: Hub, session: Session, request: wire.ClientCommand) -> None:
 
 
 def _join(hub: Hub, session: Session, request: wire.Join) -> None:
-    if is_shown_code(request.room) and key_of(request.room) not in hub.rooms.loaded:
+    if hub.rooms.may_be_code(request.room):
         hub.rooms.join_by_code(session, request.room)
     else:
         hub.rooms.join(session, request.room, request.after, request.key)
