@@ -394,3 +394,15 @@ def test_brake_is_published_by_the_node_of_the_message_alone() -> None:
     house.hub.effects._brakes.note(room, [house.broker.log[-1]], [None])
     house.settle()
     assert len(house.broker.log) == stored
+
+
+def test_two_operators_let_two_people_speak_at_once() -> None:
+    house, (al, bo, cy, dee) = ops("Al", "Bo", "Cy", "Dee")
+    typed(house, al, "/op Bo", "/quiet on")
+    for one in (cy, dee):
+        typed(house, one, "/hand")
+    house.forget()
+    for operator in (al, bo):
+        operator.types("/next")
+    house.settle()
+    assert told(cy) == ["*** Al lets Cy speak ***", "*** Bo lets Dee speak ***"]

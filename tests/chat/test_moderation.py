@@ -978,6 +978,19 @@ def test_anybody_asks_people_into_an_open_room() -> None:
     assert zo.sees() == [Invited("Bo", HOSTS["Bo"], "ops")]
 
 
+def test_member_is_kicked_once_by_two_operators() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    typed(house, al, "/op Cy")
+    for operator in (al, cy):
+        operator.types("/kick Bo")
+    house.settle()
+    assert [entry.kind for entry in house.broker.of("ops")].count(Kind.KICK) == 1
+    assert [one.code for one in cy.sees() if isinstance(one, Refusal)] == ["not-there"]
+    typed(house, bo, "/join ops")
+    typed(house, cy, "/kick Bo")
+    assert bo.user not in house.hub.rooms.loaded["ops"].members
+
+
 def test_kick_of_a_session_that_has_ended_does_nothing() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     al.types("/kick Bo")

@@ -156,6 +156,8 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     """Publish the kick of a member from a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
+    if any(isinstance(body, Kicked) and body.user == target.id for body in hub.pipeline.bodies(room.id)):
+        raise refusals.NOT_THERE(name=target.nick, room=room.name)  # in a moment
     hub.publish(session, room.state, Kicked(target.nick, reason_of(reason), user=target.id))
 
 

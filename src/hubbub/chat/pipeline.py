@@ -21,6 +21,7 @@ from hubbub.chat.postings_by_id import PostingsById
 from hubbub.chat.session import Posting, Session
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
+    Body,
     Draft,
     Edited,
     Entry,
@@ -149,6 +150,10 @@ class Pipeline:
         if posting and posting.draft.room_id == entry.room_id:
             return posting
         return self._in_flight.find(entry) or self._unconfirmed.find(entry)
+
+    def bodies(self, room: str) -> Iterator[Body]:
+        """Yield what is on its way into the room with an id: it decides before what is asked for now."""
+        return (one.draft.body for one in self if one.draft.room_id == room)
 
     def wait_for_room(self, session: Session) -> None:
         """Resume a session when the pipeline is within its bound again."""

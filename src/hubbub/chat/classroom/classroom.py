@@ -53,7 +53,9 @@ def lower_hand(hub: Hub, session: Session, room: Room) -> bool:
 def give_turn(hub: Hub, session: Session, room: Room, name: str = "") -> User:
     """Let a member say one message, the first one in the queue by default, and return the member. Raises Refused."""
     hub.check(session, Action.SET_MODES, room)
-    target = moderation.member(hub, room, name) if name else next(iter(room.waiting), None)
+    given = [body.who for body in hub.pipeline.bodies(room.id) if isinstance(body, TurnGiven)]
+    waiting = (user for user in room.waiting if who(user) not in given)
+    target = moderation.member(hub, room, name) if name else next(waiting, None)
     if target is None:
         raise refusals.NO_HANDS()
     hub.publish(session, room.state, TurnGiven(who(target)))

@@ -59,7 +59,7 @@ def _make_way(hub: Hub, session: Session, room: Room) -> None:
 
 def _on_their_way(hub: Hub, room: Room) -> tuple[set[str], int]:
     """Return the ids of the polls of a room whose end is not stored yet, and the number of such new polls."""
-    bodies = [posting.draft.body for posting in hub.pipeline if posting.draft.room_id == room.id]
+    bodies = list(hub.pipeline.bodies(room.id))
     ending = {body.target for body in bodies if isinstance(body, PollClosed | Redacted)}
     return ending, sum(isinstance(body, Polled) for body in bodies)
 
