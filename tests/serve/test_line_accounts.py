@@ -216,6 +216,14 @@ def test_people_with_an_invitation_register_at_the_prompt(serve: Callable[..., I
     peer.skips_to(b"*** You are logged in as Bo ***\r\n")
 
 
+def test_a_password_in_a_line_that_is_not_sent_is_not_shown(place: InThread) -> None:
+    registered(place)
+    program = at_the_prompt(place, b"server\n/register open sesame\n /login Ann open sesame\nhello\n")
+    assert program.rest().split(b"\n")[1:] == [
+        "Not sent: /register …".encode(), "Not sent: /login …".encode(), b"Not sent: hello", b"",
+    ]  # fmt: skip
+
+
 def test_a_program_registers_nothing(serve: Callable[..., InThread]) -> None:
     place = serve("--guests", "no", "--no-limits", sniffs=False)
     program = at_the_prompt(place, b"Bo\ndeploy done\ndeploy done\n")

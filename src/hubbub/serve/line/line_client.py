@@ -21,6 +21,7 @@ from hubbub.serve.terminal.peer_screen import PeerScreen
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import beginning, clean
+from hubbub.text.typed.secret_lines import holds_password, without_password
 from hubbub.wire.line import encoder as wire
 from hubbub.wire.line.encoder import PROMPT, RAW, TELNET
 from hubbub.wire.line.incoming import Incoming
@@ -407,7 +408,8 @@ class LineClient:
             if len(sentences) == MAX_LINES_TOLD or line is LineSignal.KEYS:
                 return [*sentences, "Not sent: all that followed."]
             if isinstance(line, str) and line.strip():
-                sentences.append(f"Not sent: {beginning(clean(line.strip()))}")
+                text = clean(line.strip())
+                sentences.append(f"Not sent: {without_password(text) if holds_password(text) else beginning(text)}")
         return sentences
 
     def _signal(self, signal: LineSignal) -> None:

@@ -11,6 +11,11 @@ _WITH_PASSWORD = re.compile(
 )
 
 
+def without_password(line: str) -> str:
+    """Return a line that holds a password without all that follows its first word."""
+    return f"{line.split(maxsplit=1)[0]} …"
+
+
 def holds_password(line: str) -> bool:
     """Return whether a line is a command with a password, which is neither said to others nor kept."""
     return "/" in line and _WITH_PASSWORD.match(line) is not None
