@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -31,14 +32,22 @@ NUMBER = 300  # of the entry that is damaged
 clock = SetClock()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of entries that are long enough that a page of the file holds seven of them."""
-    with closing(Store(tmp_path, write=True)) as store:
+    folder = tmp_path_factory.mktemp("whole")
+    with closing(Store(folder, write=True)) as store:
         store.append([draft("", kind=Kind.JOIN), draft("+m", kind=Kind.MODE), draft("tea", kind=Kind.TOPIC)], clock())
         store.append(said(*(f"text {number} ".ljust(500, ".") for number in range(4, COUNT + 1))), clock())
         while store.index_some(100):
             pass
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    """A copy of that log, to be damaged."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
