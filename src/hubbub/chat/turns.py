@@ -16,7 +16,7 @@ class Operation(Struct, eq=False):
     It is data: the waiting of a session can be read, written down and begun again by another one.
 
     Args:
-        kind: a word for it: load, probe, …; with a request it names the functions, see OperationKind.
+        kind: a word for it, such as login; with a request it names the functions, see OperationKind.
         request: its arguments, as plain data; None for one whose owner ends it with `Session.end`.
         started: whether its turn among the session's replies has come.
         done: whether it has its outcome.

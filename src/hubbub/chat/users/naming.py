@@ -172,15 +172,18 @@ class Naming:
         else:
             self.attach(session, user)
             self._rooms.join(session, arrival.room, arrival.after, arrival.key)
-        if arrival.outcome and not session.closed:
-            session.call_client(arrival.outcome, refusal)
+        self._tell(session, arrival, refusal)
 
     def _enter_again(self, session: Session, arrival: ArrivalProbe, _: object) -> None:
         try:
             self._enter(session, arrival)
         except Refused as refusal:
-            if arrival.outcome:
-                session.call_client(arrival.outcome, refusal)
+            self._tell(session, arrival, refusal)
+
+    @staticmethod
+    def _tell(session: Session, arrival: ArrivalWanted, refusal: Refused | None) -> None:
+        if arrival.outcome and not session.closed:
+            session.call_client(arrival.outcome, refusal)
 
     def make_free(self, session: Session, refusal: Refused, wanted: NameWanted) -> bool:
         """Probe the holder of a taken name, if it came from the same address, and end its sessions that are gone.
