@@ -197,7 +197,7 @@ class FakeBroker:
                 return Closed(refused)
         match query:
             case AllRooms():
-                rooms = sorted({entry.room for entry in self.log if entry.room > query.after})
+                rooms = sorted(name for name in self.ids if name > query.after)
                 closed = {name: self.state(name).closed for name in rooms}
                 names = [
                     name for name in rooms if not sees(query.viewer, Action.LIST, name, closed[name], self.id(name))

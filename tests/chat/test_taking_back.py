@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Draft, Polled, RoomRenamed, Said
+from hubbub.model.queries import After
 from hubbub.text import refusals
 
 
@@ -164,6 +166,26 @@ def test_a_room_that_is_renamed_meanwhile_gets_what_was_meant_for_it(town: Town)
     town.broker.store([Draft("tea", "Bo", RoomRenamed("coffee"), "b-1.1")])
     town.house.commit(town.broker.store(drafts))
     assert town.left() == [] and {entry.room for entry in town.broker.log[1:]} == {"tea", "coffee"}
+
+
+@pytest.mark.parametrize("to", ["abc", "cab"])
+def test_room_that_is_renamed_while_it_waits_is_not_left_out(town: Town, to: str) -> None:
+    for room in ("den", "lobby", "ops", "tea"):
+        town.say(room, "Ann" if room == "ops" else "Dee", *map(str, range(5)))
+    town.delete()
+    town.hub.taking_back.begin()
+    read = town.broker.read
+
+    def late(query: Any, done: Callable[[Any], None]) -> None:
+        if isinstance(query, After) and query.room == "den" and query.seq:  # while its pages are read, and others wait
+            town.broker.read = read  # type: ignore[method-assign]
+            for room, now in (("ops", to), ("den", "pit")):
+                town.broker.store([Draft(room, "Bo", RoomRenamed(now), f"new-1.{now}")])
+        read(query, done)
+
+    town.broker.read = late  # type: ignore[method-assign]
+    town.run()
+    assert not [one for one in town.left() if one.startswith("Ann")] and not town.accounts.taking_back()
 
 
 def test_it_ends_if_another_node_has_freed_the_name_already(town: Town) -> None:

@@ -34,6 +34,10 @@ class TakingBack:
         self._begun = self._busy = False
         self._rooms: list[str] = []  # the next rooms
         self._listed: str | None = ""  # the last room that was listed; None after the end of the list
+        # The names of the rooms that this pass has looked at. A room may be renamed while it waits, or into the part
+        # of the list that was read already, so the list is read until it has no new name.
+        self._seen: set[str] = set()
+        self._has_new = False
         self._found = 0  # messages in this pass over all rooms
 
     def begin(self) -> None:
@@ -60,7 +64,8 @@ class TakingBack:
         if not self._accounts or positions is None or self._core.closing:
             self._busy = False
             return
-        self._found, self._listed = 0, ""
+        self._found, self._listed, self._has_new = 0, "", False
+        self._seen.clear()
         positions.of(self._account.id, self._talked)
 
     def _talked(self, found: Sequence[Position] | BrokerError) -> None:
@@ -84,12 +89,17 @@ class TakingBack:
         if isinstance(found, BrokerError):
             self._core.later(AGAIN, self._start)
             return
-        self._rooms = [name for name, _ in found.rooms]
-        self._listed = max(self._rooms, default=None)
+        names = [name for name, _ in found.rooms]
+        self._rooms = [name for name in names if name not in self._seen]
+        self._seen.update(names)
+        self._has_new = self._has_new or bool(self._rooms)
+        self._listed = max(names, default=None)
+        if self._listed is None and self._has_new:
+            self._listed, self._has_new = "", False
         self._next_room()
 
-    def _read(self, room: str, seq: int) -> None:
-        query = After(room, seq, LAST, PAGE, viewer=SYSTEM)
+    def _read(self, room: str, seq: int, room_id: str = "") -> None:
+        query = After(room, seq, LAST, PAGE, viewer=SYSTEM, room_id=room_id)
         self._core.read(query, partial(self._redact, room))
 
     def _redact(self, room: str, page: LogPage | BrokerError) -> None:
@@ -105,8 +115,8 @@ class TakingBack:
         for posting in postings:
             self._core.pipeline.add(posting)
         self._found += len(postings)
-        more = page.more and page.entries
-        self._wait(postings, partial(self._read, room, page.entries[-1].seq) if more else self._next_room)
+        last = page.entries[-1] if page.more and page.entries else None
+        self._wait(postings, partial(self._read, room, last.seq, last.room_id) if last else self._next_room)
 
     def _wait(self, postings: Sequence[Posting], then: Callable[[], None]) -> None:
         """Go on when all redactions of a page have their outcome; after a failure, later."""
