@@ -677,3 +677,27 @@ async def test_a_command_with_a_password_is_not_sent_as_a_message() -> None:
             assert "this is a command with a password" in answer.params[-1]
         await ann.ask("PRIVMSG #ops :see /login and /registered")
         assert [one.params[1] for one in await bo.sync() if one.verb == "PRIVMSG"] == ["see /login and /registered"]
+
+
+@virtual_time
+async def test_refusals_say_why() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann", "Bo")
+        bo = await logged_in(house, "Bo")
+        await bo.join("#ops")
+        account, secret = accounts.known["ann"]
+        accounts.known["ann"] = structs.replace(account, permit=Permit(("read",), frozenset({"ops"}))), secret
+        bot = await logged_in(house, "Ann")
+        await bot.join("#ops")
+        lacking = "That token does not allow that: it lacks the scope say."
+        for line in ("KICK #ops Bo", "INVITE Zoe #ops"):
+            (told,) = [one for one in await bot.ask(line) if one.verb != "401"] or [None]
+            assert told is None or fits(told, "NOTICE", "Ann", lacking), told
+        (told,) = await bot.ask("PRIVMSG #ops :hello")
+        assert fits(told, "404", "Ann", "#ops", lacking)
+        ida: IrcPeer = await house.connect()
+        await ida.ask("NICK ida", USER, "JOIN #ops")
+        await bo.ask("MODE #ops +L")
+        for line in ("PRIVMSG #ops :hello", "PRIVMSG #ops :!poll tea? | yes | no", "TOPIC #ops :tea"):
+            (told,) = [one for one in await ida.ask(line) if one.verb == "404"]
+            assert told.params[-1] == "Not sent: only operators of ops can speak there right now."

@@ -254,9 +254,14 @@ def kick(client: IrcClient, params: list[str]) -> None:
 
 
 def _refuse(client: IrcClient, refusal: Refused, nick: str, name: str) -> None:
-    """Reply with the numeric of a refusal that is about a user, a channel or both."""
+    """Reply with the numeric of a refusal that is about a user, a channel or both; with a notice if it has none."""
     code = REFUSALS[refusal.code]
-    client.numeric(code, *{401: [nick], 441: [nick, name], 443: [nick, name]}.get(code, [name]))
+    if code in (401, 441, 443):
+        client.numeric(code, nick, *([] if code == 401 else [name]))
+    elif code:  # the standard text of 477 is about a JOIN
+        client.reply(str(code), client.nick, name, refusal.text)
+    else:
+        client.notice(refusal.text)
 
 
 def redact(client: IrcClient, params: list[str]) -> None:

@@ -92,11 +92,11 @@ def say_to(client: IrcClient, target: str, text: str, verb: str, tags: str) -> N
         if verb == "NOTICE":
             return
         code = REFUSALS[refusal.code]
-        if refusal.code == refusals.NO_GUESTS.code:
-            client.reply(str(code), client.nick, target, refusal.text)
-            return
-        code = code if code in (401, 403, 412) else 404
-        client.numeric(code, *([] if code == 412 else [target]))
+        if code in (401, 403, 412):
+            client.numeric(code, *([] if code == 412 else [target]))
+        else:
+            code = code if refusal.code == refusals.NO_GUESTS.code else 404
+            client.reply(str(code), client.nick, target, refusal.text)  # says why, and how long to wait
 
 
 def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) -> None:

@@ -133,7 +133,9 @@ def _run_too_early(client: IrcClient, verb: str) -> None:
 def refuse(client: IrcClient, refusal: Refused, params: Sequence[str]) -> None:
     """Reply to a refusal of the core with its numeric, or with a notice if it has none."""
     code = REFUSALS[refusal.code]
-    if code in (401, 403, 404, 442, 482) and params:
+    if code == 404 and params:
+        client.reply("404", client.nick, params[0], refusal.text)
+    elif code in (401, 403, 442, 482) and params:
         client.numeric(code, params[0])
     else:
         client.notice(refusal.text)
