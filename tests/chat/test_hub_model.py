@@ -9,6 +9,8 @@ from doubles import House, Look, Peer
 from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.events import Event, HistoryShown
 
+pytestmark = pytest.mark.untraced
+
 ROOMS = ("lobby", "ops", "dev")
 PEERS = 4
 

@@ -314,6 +314,7 @@ def seconds_to_leave(count: int) -> float:
     return left
 
 
+@pytest.mark.untraced
 def test_many_who_leave_many_rooms_cost_what_they_should_and_not_its_square() -> None:
     few, many = (min(seconds_to_leave(count) for _ in range(3)) for count in (10, 40))
     assert many < 9 * few, "four times as many: about 6 times, and 12 or more if it is the square"

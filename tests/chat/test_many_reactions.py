@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 import hubbub
 from doubles import House, Peer, refusing
 from hubbub.chat import messages
@@ -37,6 +39,7 @@ def calls(act: Callable[[], object]) -> int:
     return made
 
 
+@pytest.mark.untraced
 def test_reactions_of_many_are_few_lines_and_cost_no_more_than_messages() -> None:
     house = House()
     people = [house.connect(line.RAW) for _ in range(MEMBERS)]  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -145,5 +146,5 @@ class Sessions(RuleBasedStateMachine):
         return due, last
 
 
-TestSessions = Sessions.TestCase
+TestSessions = pytest.mark.untraced(Sessions.TestCase)
 TestSessions.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

@@ -12,7 +12,7 @@ from hubbub.chat.session import User
 from hubbub.model.entries import Entry, Kind, ModeChange
 from hubbub.model.messages.overlays import overlaid, target_of
 from hubbub.model.room import keys
-from hubbub.model.room.masks.mask_lists import VERDICTS
+from hubbub.model.room.masks.mask_lists import LISTS, VERDICTS
 from hubbub.model.room.modes import LETTERS, describe, without_secrets
 from hubbub.model.room.settings import LIST_CHARS, MAX_MASKS
 from hubbub.model.room.state import MAX_RIGHTS, PARAM_CHARS, RoomState
@@ -300,8 +300,9 @@ def test_scripts_that_posted_before_anybody_came_may_go_on() -> None:
 
 def as_they_are(made: Rules) -> tuple[object, ...]:
     standing = {who: "".join(sorted(letters)) for who, letters in made.rights.items()}
+    lists = [made.lists[letter] for letter in LISTS]
     return (
-        made.flags, made.key, made.limit, made.slow.seconds, made.lists, made.created, made.topic,
+        made.flags, made.key, made.limit, made.slow.seconds, lists, made.created, made.topic,
         standing, list(made.hands.items()), made.flood, made.brake_ends, list(made.polls.items()),
     )  # fmt: skip
 

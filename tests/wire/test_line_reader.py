@@ -48,6 +48,7 @@ STREAMS = [
     ("a🇩🇪\x7fb\n".encode(), ["ab"], ""),
     ("a👩\u200d👩\u200d👧\x7fb\n".encode(), ["ab"], ""),
     ("a漢字\x7fb\n".encode(), ["a漢b"], ""),
+    ("a漢字\x7f\u0301\x7fb\n".encode(), ["ab"], ""),
     (b"a\xc3\xa9\x7fb\n", ["ab"], ""),
     (b"a\xe9\x7fb\n", ["ab"], ""),
     (b"20\xb0\x7fC\n", ["20C"], ""),  # Latin-1's degree sign

@@ -47,9 +47,6 @@ class MaskLists:
     def __getitem__(self, letter: str) -> dict[str, ListedMask]:
         return self._masks[letter]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, MaskLists) and self._masks == other._masks
-
     def add(self, letter: str, mask: str, by: str, at: float, until: float) -> None:
         """Add a mask to a list; an earlier one that is equal is replaced."""
         self.remove(letter, mask)
