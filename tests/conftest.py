@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings
 
+from hubbub.accounts import hashing
 from nats_servers import NatsServers
 from pure import PURE
 
@@ -16,6 +18,9 @@ from pure import PURE
 settings.register_profile("hubbub", deadline=None)
 settings.load_profile("hubbub")
 
+# Cheap hashes of accounts: the tests' own time is not what makes passwords safe.
+hashing.MEMORY, hashing.PASSES, hashing.ROUNDS = 8, 1, 4096
+hashing.NOBODY = PasswordHasher(1, 8, 1).hash("nobody's")
 
 # The files that take longest, in this order: begun last, one of them would keep the other workers waiting.
 SLOWEST = (

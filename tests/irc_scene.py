@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from hubbub import passwords
+from argon2 import PasswordHasher
+
 from irc_messages import Message
 from scene import PATIENCE
 
 # How the tests' server is told who is its operator, and the password that all must know.
-OPER = ("--operator", f"operuser:{passwords.make('operpassword')}")
+OPER = ("--operator", f"operuser:{PasswordHasher(1, 8, 1).hash('operpassword')}")
 PASSWORD = ("--irc-password", "sesame")
 
 ROOMS = re.compile(r"#(room|other|third)\b", re.IGNORECASE)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from hubbub import passwords
+from argon2 import PasswordHasher
+
 from irc_scene import Irc, people_at
 from scene import PATIENCE, Server
 
-GATEWAY = ("--webirc-from", "127.0.0.1", "--webirc-password", passwords.make("sesame"))
+GATEWAY = ("--webirc-from", "127.0.0.1", "--webirc-password", PasswordHasher(1, 8, 1).hash("sesame"))
 
 
 def host_of(client: Irc) -> str:
