@@ -197,7 +197,9 @@ class FakeBroker:
                 return Closed(refused)
         match query:
             case AllRooms():
-                rooms = sorted(name for name in self.ids if name > query.after)
+                present = {id: name for name, id in self.ids.items()}
+                named = {present.get(entry.room_id, entry.room) for entry in self.log}
+                rooms = sorted(name for name in named if name > query.after)
                 closed = {name: self.state(name).closed for name in rooms}
                 names = [
                     name for name in rooms if not sees(query.viewer, Action.LIST, name, closed[name], self.id(name))
