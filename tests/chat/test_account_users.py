@@ -675,6 +675,10 @@ def test_guests_may_be_let_read_only() -> None:
         )
     ]
     assert may_speak == [True, False, False]
+    assert [house.hub.may_describe(one.session) for one in (ann, bo)] == [True, False]
+    house.hub.check_describe(ann.session)
+    with pytest.raises(Refused, match="account"):
+        house.hub.check_describe(bo.session)
     bo.types("/join new", "/join lobby")
     house.settle()
     assert codes(bo) == ["account-required"] and list(house.hub.loaded) == ["lobby"]

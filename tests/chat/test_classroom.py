@@ -206,6 +206,21 @@ def test_no_operator_who_does_not_read_is_told_of_hands() -> None:
 # --- questions --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("also", ["", "/leave"])
+def test_question_of_somebody_who_is_kicked_meanwhile_is_not_kept(also: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its last member the room is not loaded any more."""
+    house, (al, bo) = ops("Al", "Bo")
+    store, held = house.hub.questions.store, []
+    change = store.change
+    monkeypatch.setattr(store, "change", lambda *given: held.append(given))
+    typed(house, bo, "/ask why?")
+    typed(house, al, "/kick Bo", *([also] if also else []))
+    house.forget()
+    change(*held.pop())
+    house.settle()
+    assert told(bo)[-1:] == ["not-in-room"] and not house.hub.questions.of("ops")
+
+
 def test_only_operators_and_the_author_see_a_question_until_it_is_let_through() -> None:
     house, (al, bo, cy) = ops("Al", "Bo", "Cy")
     typed(house, al, "/quiet on")

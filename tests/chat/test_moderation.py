@@ -845,6 +845,11 @@ def test_last_ban_is_undone_after_a_rename_of_the_room() -> None:
     assert typed(house, bo, "hi") == [] and al.sees()[-1] == "Bo: hi"
 
 
+def test_last_ban_is_not_undone_by_somebody_who_has_left() -> None:
+    house, (al, _) = in_ops("Al", "Bo")
+    assert typed(house, al, "/mute Bo yes", "/leave", "/undo")[-1:] == ["nothing-to-undo"]
+
+
 def test_ban_that_was_taken_back_already_is_not_undone_in_silence() -> None:
     house, (al, _) = in_ops("Al", "Bo")
     assert typed(house, al, "/mute Bo yes", "/unmute Bo", "/undo")[-1:] == [

@@ -1,6 +1,6 @@
 import pytest
 
-from hubbub.text.typed.secret_lines import holds_password
+from hubbub.text.typed.secret_lines import holds_password, without_password
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,7 @@ def test_commands_with_a_password_are_recognised(line: str) -> None:
 )
 def test_other_lines_are_not(line: str) -> None:
     assert not holds_password(line)
+
+
+def test_no_password_is_shown_in_a_line_that_holds_one() -> None:
+    assert without_password(" /login Ann secret") == "/login …"

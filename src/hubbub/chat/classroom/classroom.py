@@ -73,13 +73,13 @@ def ask(hub: Hub, session: Session, room: Room, text: str) -> None:
     if hub.questions.of_host(session.host) >= OF_HOST:
         raise refusals.QUESTIONS_FULL(limit=OF_HOST)
     question = Question(0, session.nick, session.host, text, hub.clock(), owner(session).id_prefix)
-    session.start(QuestionAsked(room.id, question))
+    session.start(QuestionAsked(RoomRef(room.id, room.name), question))
 
 
 class QuestionAsked(Struct, frozen=True):
-    """A question, which has no number yet, is to be added to those of the room with an id."""
+    """A question, which has no number yet, is to be added to those of a room."""
 
-    room: str
+    room: RoomRef
     question: Question
 
 
@@ -98,13 +98,20 @@ def _number_of(question: Question, questions: Sequence[Question]) -> int:
     return next((one.number for one in questions if one._replace(number=0) == question), 0)
 
 
+def _check_again(hub: Hub, session: Session, action: Action, where: RoomRef) -> None:
+    """Raise Refused if a session has lost a right in a room while it waited for the store."""
+    room = hub.loaded.by_id.get(where.id)
+    if room is None:  # nobody is in it any more
+        raise refusals.NOT_IN_ROOM(room=where.name)
+    hub.check(session, action, room)
+
+
 def _keep(hub: Hub, session: Session, asked: QuestionAsked, done: ListChanged[Question]) -> None:
     def add(questions: Sequence[Question]) -> Sequence[Question]:
-        if room := hub.loaded.by_id.get(asked.room):
-            hub.check(session, Action.ASK, room)
+        _check_again(hub, session, Action.ASK, asked.room)
         return _add(asked, questions)
 
-    hub.questions.store.change(asked.room, add, done)
+    hub.questions.store.change(asked.room.id, add, done)
 
 
 def _kept(hub: Hub, session: Session, asked: QuestionAsked, questions: Sequence[Question] | Refused) -> None:
@@ -133,8 +140,7 @@ def _take(hub: Hub, session: Session, asked: QuestionClosed, done: Callable[[Que
     taken: list[Question] = []
 
     def take(questions: Sequence[Question]) -> Sequence[Question]:
-        if room := hub.loaded.by_id.get(asked.room.id):
-            hub.check(session, Action.SET_MODES, room)
+        _check_again(hub, session, Action.SET_MODES, asked.room)
         taken[:] = [one for one in questions if one.number == asked.number]
         if not taken:
             raise refusals.NO_SUCH_QUESTION()
