@@ -243,7 +243,7 @@ def test_guests_are_turned_away_or_only_read(serve: Callable[..., InThread]) -> 
     ann.sees(b"*** Bo has joined the chat ***\n")
     bo.say("hello", "/topic mine", "/msg Ann psst", "/nick Beau")
     ann.sees(b"*** Bo is now Beau ***\n")
-    assert bo.barrier().count(b"Only people with an account may do that here.\n") == 3
+    assert bo.barrier().count(b"Only people with an account may do that here; log in first.\n") == 3
     ann.say("hello")
     bo.sees(b"Ann: hello\n")
 
