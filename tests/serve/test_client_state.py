@@ -187,6 +187,8 @@ async def test_irc_client_is_not_moved_before_registration_or_during_a_login() -
         assert client.state() is not None
         client.exchange = object()
         assert client.state() is None
+        client.exchange, client.registering = None, ("Ann", "secret")  # it has no invitation yet
+        assert client.state() is None
 
 
 @virtual_time

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
+from msgspec import structs
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.accounts.registry import AccountRegistry
@@ -258,7 +260,7 @@ async def test_what_somebody_sends_or_deletes_in_private_is_shown_on_their_other
         await peer.sees("Bo (private): yes\n")
         assert "typo" not in peer.seen
     # A message to somebody who keeps no history is shown there, too.
-    await ask(town.registries[0].set, bo, history=False)
+    await ask(town.registries[0].change, bo, partial(structs.replace, history=False))
     await until(lambda: not three.hub.nicks.accounts.find("Bo").history, lambda: "the history is on")
     third.types("/msg Bo once")
     for copy in (first, second):

@@ -163,10 +163,12 @@ class IrcProtocol(IrcClient):
     def state(self) -> State | None:
         """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
 
-        It can be moved when it is registered, no login is under way, no command waits for something that only this
-        process can end, and what is left of a command has no secret.
+        It can be moved when it is registered, neither a login nor a registration of a name is under way, no command
+        waits for something that only this process can end, and what is left of a command has no secret.
         """
-        if not self.registered or self.session.closed or self.exchange or not waiting.can_move(self.session):
+        if not self.registered or self.session.closed or not waiting.can_move(self.session):
+            return None
+        if self.exchange or self.registering:
             return None
         if any(step.kind in table.SECRET_STEPS for step in self.continuation):
             return None
@@ -174,7 +176,6 @@ class IrcProtocol(IrcClient):
             "fields": taken(self, _MOVED),
             "caps": sorted(self.caps),
             "shown_modes": sorted(self.shown_modes),
-            "registering": list(self.registering or ()),
             "markers": dict(self.markers.of("")),
             "subscribed": list(self.metadata.subscribed),
             "continuation": [(step.kind, list(step.args)) for step in self.continuation],
@@ -187,9 +188,6 @@ class IrcProtocol(IrcClient):
         give(self, state["fields"])
         self.session, self.registered = session, True
         self.caps, self.shown_modes = frozenset(state["caps"]), frozenset(state["shown_modes"])
-        if state["registering"]:
-            name, password = state["registering"]
-            self.registering = name, password
         self.markers.merge("", state["markers"])
         self.metadata.subscribed = dict.fromkeys(state["subscribed"])
         self.continuation.extend(ClientStep(kind, tuple(args)) for kind, args in state["continuation"])
