@@ -37,7 +37,7 @@ def test_running_out_of_file_descriptors_is_survived_and_said_in_the_log(serve: 
     alice.say("still here")
     bob.sees(b"Alice: still here\n")
     assert server.log.count("Too many open files") == 1  # not a line for each of them
-    for client in crowd[:50]:
+    for client in crowd[:-1]:  # so that their places are free: not all of them fit
         client.close()
     last = crowd[-1]  # who waited in the kernel's queue gets in
     last.sees(PROMPT)
