@@ -162,7 +162,9 @@ class Browser(Person):
 
     def __init__(self, server: Place, name: str) -> None:
         super().__init__(name)
-        self.socket: ClientConnection = self.ending.enter_context(connect(f"ws://127.0.0.1:{server.port}/ws"))
+        # What nobody reads may not hold up the closing, which would wait ten seconds for each person.
+        socket = connect(f"ws://127.0.0.1:{server.port}/ws", max_queue=None)
+        self.socket: ClientConnection = self.ending.enter_context(socket)
         self.ask(type="hello", name=name)
 
     def ask(self, **request: Any) -> list[dict[str, Any]]:
