@@ -60,7 +60,8 @@ def test_full_state_fits_in_a_message() -> None:
     assert len(state.encode()) < MOST * 3 // 2
     state.upto = state.ruling
     restored = stream_state.read_state(state.encode())
-    assert restored and restored.room.rights == state.room.rights and restored.room.lists == state.room.lists
+    assert restored and restored.room.rights == state.room.rights
+    assert all(restored.room.lists[letter] == state.room.lists[letter] for letter in LISTS)
 
 
 async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
