@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import settings
 
+import lost_connections
 from hubbub.accounts import hashing
 from nats_servers import NatsServers
 from pure import PURE
@@ -21,6 +22,8 @@ settings.load_profile("hubbub")
 # Cheap hashes of accounts: the tests' own time is not what makes passwords safe.
 hashing.MEMORY, hashing.PASSES, hashing.ROUNDS = 8, 1, 4096
 hashing.NOBODY = PasswordHasher(1, 8, 1).hash("nobody's")
+
+lost_connections.note()
 
 # The files that take longest, in this order: begun last, one of them would keep the other workers waiting.
 SLOWEST = (
@@ -68,3 +71,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
     servers.start()
     yield servers
     servers.stop()
+
+
+@pytest.fixture(autouse=True)
+def lost() -> None:
+    """Collect the connections that the test before has lost: its event loop has ended."""
+    lost_connections.collect()

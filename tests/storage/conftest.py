@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from nodes import Node, Start
 
+import lost_connections
 from hubbub.cluster.nats import lease, presence
 from nats_servers import NatsServers
 
@@ -32,9 +31,7 @@ async def start(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 @pytest.fixture(scope="module", autouse=True)
-def half_made_connections() -> Iterator[None]:
-    """Collect the sockets that nats-py leaves open if it is closed while it connects, so that no later test fails."""
+def lost_at_the_end() -> Iterator[None]:
+    """Collect the connections that the last test has lost."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    lost_connections.collect()
