@@ -145,14 +145,15 @@ def test_rooms_stay_awake_for_a_visitor_also_under_a_new_name() -> None:
     assert not {"dev", "tea"} & set(house.hub.rooms.loaded)
 
 
-def test_visit_of_a_session_that_left_is_not_called_back() -> None:
+def test_visit_of_a_session_that_leaves_ends_and_keeps_no_room() -> None:
     house = House()
     (al,) = house.enter("Al")
     came: list[None] = []
     house.hub.rooms.visit(al.session, ["tea"], came.append)
     al.leave()
+    assert came == [None]
     house.settle()
-    assert not came and not house.hub.rooms.loaded
+    assert not house.hub.rooms.loaded
 
 
 def test_new_rooms_of_an_address_are_bounded_for_people_and_scripts() -> None:

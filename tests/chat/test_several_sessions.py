@@ -12,6 +12,7 @@ from hubbub.chat.messages import Which
 from hubbub.chat.nodes.person import Person
 from hubbub.chat.private import direct
 from hubbub.chat.rooms import resuming
+from hubbub.chat.rooms.opening import RoomsVisited
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind
@@ -61,6 +62,33 @@ def test_one_join_for_the_first_and_one_leave_for_the_last() -> None:
         and list(house.hub.users) == ["bo"]
         and list(house.hub.rooms.loaded["lobby"].members) == [bo.user]
     )
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda house, al: al.types("/who ops"),
+        lambda house, al: al.types("/join ops"),
+        lambda house, al: al.types("/join ops tea"),
+        lambda house, al: house.hub.rooms.watch(al.session, "ops"),
+        lambda house, al: house.hub.post(al.session, "ci", "ops", "done", "r"),
+        lambda house, al: al.session.start(RoomsVisited(("ops", "dev"))),
+    ],
+    ids=["members", "join", "join with a key", "watch", "message from outside", "visit"],
+)
+def test_session_that_leaves_while_a_room_is_loaded_for_it_holds_up_no_other(
+    ask: Callable[[House, Peer], None],
+) -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    house.hub.remote.add(Person("Yve", "~nc@1a.nc", "10.0.0.1", id="yve", id_prefix="yve.", rooms=("ops",), joins=(1,)))
+    ask(house, al)
+    assert al.session.waits and too.session.waits
+    user = al.user
+    al.leave()
+    assert not user.changing and not user.asking
+    too.types("on")
+    house.settle()
+    assert bo.sees() == ["Al: on"] and list(house.hub.rooms.loaded) == ["lobby"]
 
 
 def test_a_second_session_is_shown_the_rooms_of_its_user() -> None:

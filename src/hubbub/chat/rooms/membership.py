@@ -10,12 +10,12 @@ from hubbub.chat.classroom.join_codes import INVITED, JoinCodes
 from hubbub.chat.core import Core
 from hubbub.chat.nodes.remote_users import RemoteUsers
 from hubbub.chat.rooms.loaded_room import CommittedBatch
-from hubbub.chat.rooms.opening import RoomAsked, RoomsVisited
+from hubbub.chat.rooms.opening import RoomAsked
 from hubbub.chat.rooms.replay import replay, seen_by
 from hubbub.chat.rooms.showing import ShownRooms, entered
 from hubbub.chat.rooms.watching import Watching
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
-from hubbub.chat.turns import DeliveryStart, Operation, OperationKind, by_name
+from hubbub.chat.turns import DeliveryStart, OperationKind, by_name
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed
@@ -170,23 +170,23 @@ class Rooms(ShownRooms):
     def withdraw(self, session: Session) -> None:
         """Cancel a session's pending loads and watches, and end its visit."""
         self._waking.withdraw(session)
-        for one in list(session.pending):
-            if isinstance(one, Operation) and isinstance(one.request, RoomAsked | RoomsVisited):
-                if session.user and isinstance(one.request, JoinAsked):
-                    _has_asked(session.user, one.request.room)
-                session.end(one)
         self.watching.withdraw(session)
         self.end_visit(session)
 
     # --- steps of joining and leaving -------------------------------------------------------------------------
 
     def _load_to_join(self, session: Session, asked: JoinAsked, done: Callable[[Room | BrokerError], None]) -> None:
-        owner(session).asking += (asked.room,)
-        self.load(session, asked, done)
+        user = owner(session)
+        user.asking += (asked.room,)
+
+        def loaded(room: Room | BrokerError) -> None:
+            user.asking = tuple(one for one in user.asking if one != asked.room)
+            done(room)
+
+        self.load(session, asked, loaded)
 
     def _ask_in(self, session: Session, asked: JoinAsked, room: Room | BrokerError) -> None:
         name, key = asked.room, asked.key
-        _has_asked(owner(session), name)
         if not self._needs_code(session, key, room):
             opens = not isinstance(room, BrokerError) and self.codes.are_for(room, key)
             self._let_in(session, structs.replace(asked, key="") if opens else asked, room)
@@ -411,8 +411,3 @@ class Rooms(ShownRooms):
         for session in [one for member in room.members for one in member.sessions if one.permit.rooms]:
             self.fit(session)
         self.watching.admit(room)
-
-
-def _has_asked(user: User, name: str) -> None:
-    """Note that a room, which a user wanted to join, is being loaded no more."""
-    user.asking = tuple(one for one in user.asking if one != name)

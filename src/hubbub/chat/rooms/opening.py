@@ -54,7 +54,7 @@ class OpenRooms:
         """Load rooms for a session, which need not be a member, and call `done` with None when all of them are loaded.
 
         The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `done` is
-        not called if the session leaves before that.
+        also called if the session leaves before that.
         """
         visited = self._visits[session] = set()
         left = len(names)

@@ -55,8 +55,8 @@ class RoomLoader:
     def load(self, name: str, waiter: Session | User, then: Then) -> None:
         """Call `then` with a room, or with a BrokerError if it cannot be loaded.
 
-        The call comes at once if the room is loaded, otherwise later; not at all after `withdraw`. A waiter may load a
-        room several times: every call comes, in order.
+        The call comes at once if the room is loaded, otherwise later, at the latest from `withdraw`. A waiter may load
+        a room several times: every call comes, in order.
         """
         if room := self.loaded.get(name):
             then(room)
@@ -72,9 +72,13 @@ class RoomLoader:
         return name in self.loaded or name in self._opening
 
     def withdraw(self, session: Session) -> None:
-        """Cancel all loads that a session waits for: their callbacks are not called."""
+        """Cancel all loads that a session waits for: their callbacks get a BrokerError."""
+        cancelled: list[Then] = []
         for opening in self._opening.values():
+            cancelled += [then for waiter, then in opening.waiters if waiter is session]
             opening.waiters = [one for one in opening.waiters if one[0] is not session]
+        for then in cancelled:
+            then(BrokerError("the session has left"))
 
     def hold_entries(self, entries: Sequence[Entry]) -> None:
         """Hold committed entries of one room that may be loaded just now, by the name that the room had then."""
