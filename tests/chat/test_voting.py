@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from test_classroom import told
+from test_many_reactions import calls
 
 from doubles import House, Peer
 from hubbub.chat import messages
@@ -437,3 +438,13 @@ def test_acts_on_the_last_message_pass_a_poll_over() -> None:
     house.forget()
     typed(house, al, "/re hm")
     assert lines(bo) == ['Al (re Bo: "one"): hm']
+
+
+@pytest.mark.untraced
+def test_vote_costs_the_same_however_many_are_not_stored_yet() -> None:
+    house, people = ops(*(f"P{number}" for number in range(60)))
+    typed(house, people[0], "/poll tea? | yes | no")
+    costs = [calls(lambda one=one: one.types("/vote 1")) for one in people[1:]]  # type: ignore[misc]
+    assert max(costs[40:]) <= max(costs[:10]) + 5
+    house.settle()
+    assert state(house).polls

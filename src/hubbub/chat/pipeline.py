@@ -28,6 +28,7 @@ from hubbub.model.entries import (
     Joined,
     Left,
     NickChanged,
+    PollClosed,
     Redacted,
     Said,
 )
@@ -37,6 +38,7 @@ from hubbub.text.cleaning import beginning
 MAX_UNCONFIRMED = 10_000  # postings without a definite outcome that are remembered
 NEXT_SECONDS = 0.05  # until the next batch, for a log that gathers batches itself
 RETRY_SECONDS = 0.25  # until the next batch after the log failed
+ENDS = (PollClosed, Redacted)  # after which their target takes no votes and no other end
 STORM_JOINS = 8  # joins without an outcome from which on the next batch is paced
 
 
@@ -96,6 +98,7 @@ class Pipeline:
         self.is_full = False  # that is over the bound: sessions must wait
         self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by id of the room
         self._join_count = 0  # the sum of `_joins`
+        self._ends: Counter[str] = Counter()  # ends of polls and deletions there, by id of their target
         self._starved: dict[Session, None] = {}  # sessions that wait because of the bound
         self._busy = False  # a batch is with the log, or being delivered
         self._planned = False  # a call of `_publish` is scheduled
@@ -117,6 +120,8 @@ class Pipeline:
         if type(body) is Joined:
             self._joins[draft.room_id] += 1
             self._join_count += 1
+        elif isinstance(body, ENDS):
+            self._ends[body.target] += 1
         self._gathered.append(posting)
         if not (self._busy or self._planned):
             self._plan()
@@ -152,8 +157,12 @@ class Pipeline:
         return self._in_flight.find(entry) or self._unconfirmed.find(entry)
 
     def bodies(self, room: str) -> Iterator[Body]:
-        """Yield what is on its way into the room with an id: it decides before what is asked for now."""
+        """Yield what is on its way into the room with an id: it takes effect before a new draft."""
         return (one.draft.body for one in self if one.draft.room_id == room)
+
+    def is_ending(self, id: str) -> bool:
+        """Return whether the end of the poll with an id, or the deletion of that message, has no outcome yet."""
+        return id in self._ends
 
     def wait_for_room(self, session: Session) -> None:
         """Resume a session when the pipeline is within its bound again."""
@@ -293,7 +302,10 @@ class Pipeline:
             draft, session = posting.draft, posting.session
             self._size -= posting.size
             if type(draft.body) is Joined:
-                self._forget_join(draft.room_id)
+                self._join_count -= 1
+                _take_one(self._joins, draft.room_id)
+            elif isinstance(draft.body, ENDS):
+                _take_one(self._ends, draft.body.target)
             if session:
                 session.unsettled -= posting.size
                 if session.user and posting in session.user.changing:
@@ -324,11 +336,11 @@ class Pipeline:
             if not session.closed:
                 session.client.resume_input()
 
-    def _forget_join(self, room: str) -> None:
-        self._join_count -= 1
-        self._joins[room] -= 1
-        if not self._joins[room]:
-            del self._joins[room]
+
+def _take_one(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 def _never_joined(posting: Posting) -> bool:

@@ -45,8 +45,9 @@ def _make_way(hub: Hub, session: Session, room: Room) -> None:
 
     Polls of others that are not stored yet take a place as well. Raises Refused if the oldest polls are not stale.
     """
-    ending, coming = _on_their_way(hub, room)
-    staying = sorted((poll for id, poll in room.state.polls.items() if id not in ending), key=attrgetter("time"))
+    lasting = (poll for poll in room.state.polls.values() if not hub.pipeline.is_ending(poll.id))
+    staying = sorted(lasting, key=attrgetter("time"))
+    coming = sum(isinstance(body, Polled) for body in hub.pipeline.bodies(room.id))
     surplus = len(staying) + coming + 1 - MAX_POLLS
     oldest = staying[: max(0, surplus)]
     if len(oldest) < surplus or any(poll.time > hub.clock() - STALE for poll in oldest):
@@ -57,20 +58,13 @@ def _make_way(hub: Hub, session: Session, room: Room) -> None:
             hub.publish(session, room.state, PollClosed(poll.id), nick=session.nick)
 
 
-def _on_their_way(hub: Hub, room: Room) -> tuple[set[str], int]:
-    """Return the ids of the polls of a room whose end is not stored yet, and the number of such new polls."""
-    bodies = list(hub.pipeline.bodies(room.id))
-    ending = {body.target for body in bodies if isinstance(body, PollClosed | Redacted)}
-    return ending, sum(isinstance(body, Polled) for body in bodies)
-
-
 def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> str:
     """Publish a vote for an answer by its number, 0 to take it back, and return the answer, "" for none.
 
     Raises Refused.
     """
     hub.check(session, Action.VOTE, room)
-    _check_lasts(hub, room, poll)
+    _check_lasts(hub, poll)
     body = polled(poll)
     if not 0 <= choice <= len(body.answers):
         raise refusals.NO_SUCH_ANSWER(limit=len(body.answers))
@@ -86,20 +80,20 @@ def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> st
 def close_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
     """Publish the end of a poll. Raises Refused."""
     hub.check(session, Action.CLOSE_OWN_POLL if wrote(session, poll) else Action.CLOSE_POLL, room)
-    _check_lasts(hub, room, poll)
+    _check_lasts(hub, poll)
     hub.publish(session, room.state, PollClosed(poll.id), nick=session.nick)
 
 
 def delete_poll(hub: Hub, session: Session, room: Room, poll: Entry) -> None:
     """Publish that a poll is deleted. Raises Refused."""
     hub.check(session, Action.REDACT_OWN if wrote(session, poll) else Action.REDACT, room)
-    _check_lasts(hub, room, poll)
+    _check_lasts(hub, poll)
     hub.publish(session, room.state, Redacted(poll.id))
 
 
-def _check_lasts(hub: Hub, room: Room, poll: Entry) -> None:
+def _check_lasts(hub: Hub, poll: Entry) -> None:
     """Raise Refused if somebody has ended or deleted a poll already, and that is not stored yet."""
-    if poll.id in _on_their_way(hub, room)[0]:
+    if hub.pipeline.is_ending(poll.id):
         raise refusals.NO_SUCH_POLL()
 
 
