@@ -13,7 +13,7 @@ from hubbub.chat.nodes.person import screen
 from hubbub.chat.session import User, wrote
 from hubbub.chat.users.accounts import Checked
 from hubbub.chat.users.lingering import GRACE_SECONDS
-from hubbub.chat.users.naming import RenameProbe
+from hubbub.chat.users.name_requests import RenameProbe
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account, SshKey, is_account

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from doubles import FakeAccounts, FakePositions, House
-from hubbub.chat.users import taking_back
+from hubbub.chat import taking_back
 from hubbub.chat.users.accounts import Checked
 from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account

@@ -34,6 +34,7 @@ from hubbub.chat.private.private_log import PrivateLog
 from hubbub.chat.rooms.delivery import Limits
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Room, Session, User
+from hubbub.chat.taking_back import TakingBack
 from hubbub.chat.turns import OperationKind, by_name
 from hubbub.chat.users.account_users import AccountUsers
 from hubbub.chat.users.accounts import Accounts
@@ -42,7 +43,6 @@ from hubbub.chat.users.lingering import Lingering
 from hubbub.chat.users.naming import Naming
 from hubbub.chat.users.reading import Reading
 from hubbub.chat.users.staying import Staying
-from hubbub.chat.users.taking_back import TakingBack
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.accounts.account import Account

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from hubbub.model.events import Event
+from hubbub.text.concealed import concealed
 
 
 class Operation(Struct, eq=False):
@@ -82,6 +83,8 @@ class ClientStep(Struct, eq=False):
 
     kind: str
     args: tuple[Any, ...] = ()
+
+    __repr__ = concealed  # an argument may be the key of a channel
 
 
 StepTable = Mapping[str, Callable[..., Event | None]]  # the functions of steps, by kind

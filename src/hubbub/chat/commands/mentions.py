@@ -22,6 +22,7 @@ from hubbub.model.notices.push import is_address
 from hubbub.model.queries import LogPage
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
+from hubbub.text.concealed import concealed
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
@@ -86,6 +87,8 @@ def _send_to(hub: Hub, session: Session, url: str) -> None:
 
 class PushAddress(SettingChange, frozen=True):
     """The address that notifications go to: whoever knows it may be able to read them."""
+
+    __repr__ = concealed
 
 
 def _dnd(hub: Hub, session: Session, argument: str) -> None:

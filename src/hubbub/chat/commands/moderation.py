@@ -274,7 +274,7 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
 
 
 class OpeningTold(Struct, frozen=True):
-    """The operator who has opened the room with an id to everybody is to be told what that means."""
+    """The operator who has opened the room with an id to everybody gets a sentence about its consequences."""
 
     room: str
     text: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from hubbub.chat.core import Core
@@ -13,6 +12,15 @@ from hubbub.chat.replies import NOTHING
 from hubbub.chat.rooms.membership import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import ClientStep, Operation, OperationKind, by_name, no_reply
+from hubbub.chat.users.name_requests import (
+    ArrivalClaim,
+    ArrivalProbe,
+    ArrivalWanted,
+    LostName,
+    NameClaim,
+    NameWanted,
+    RenameProbe,
+)
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.accounts.account import Account
@@ -21,81 +29,10 @@ from hubbub.model.events import NickAssigned, Notice
 from hubbub.text import names, refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import clean
-from hubbub.text.concealed import concealed
 from hubbub.text.names import LOBBY, key_of
 
 TAKEN = ("name-taken", "name-registered")  # codes of refusals that another name may not get
 LAST_NUMBER = 99  # highest number appended to a lost name
-
-
-class LostName(Struct, frozen=True):
-    """A name that its user may not have any more: the name with a number is tried instead.
-
-    Args:
-        key: the folded name.
-        name: the beginning of the new names.
-        in_log: whether the log says that the user has left.
-        number: the next number.
-
-    """
-
-    key: str
-    name: str
-    in_log: bool
-    number: int = 2
-
-
-class NameClaim(Struct, frozen=True):
-    """A user waits for the cluster to give them another name.
-
-    Args:
-        nick: the new name.
-        before: the name that the user has.
-        user: the id of the user.
-        refused: the client's step for a refusal.
-        lost: the name that the user has lost, if that is the reason.
-
-    """
-
-    nick: str
-    before: str
-    user: str
-    refused: ClientStep | None
-    lost: LostName | None
-
-
-class NameWanted(Struct, frozen=True):
-    """A session wants a name."""
-
-    name: str
-
-
-class RenameProbe(NameWanted, frozen=True):
-    """A user waits until it is known whether the holder of another name is still connected.
-
-    A later refusal is for the client's step `refused`; see `Naming.rename`.
-    """
-
-    refused: ClientStep | None
-
-
-class ArrivalWanted(NameWanted, frozen=True):
-    """A session wants to come in under a name; see `Naming.enter`."""
-
-    room: str
-    after: int | None
-    key: str
-    outcome: ClientStep | None
-
-    __repr__ = concealed
-
-
-class ArrivalProbe(ArrivalWanted, frozen=True):
-    """It waits until it is known whether the holder of the name is still connected."""
-
-
-class ArrivalClaim(ArrivalWanted, frozen=True):
-    """It waits for the cluster to give it the name."""
 
 
 CLAIMS = ("claim", NameClaim.__name__)  # the kinds of operations in which somebody waits for a name

@@ -164,7 +164,7 @@ class IrcProtocol(IrcClient):
         """Return all that it knows of its peer besides the session, as plain data; None if it cannot be moved now.
 
         It can be moved when it is registered, neither a login nor a registration of a name is under way, no command
-        waits for something that only this process can end, and what is left of a command has no secret.
+        waits for something that only this process can end, and the remaining steps of a command have no secret.
         """
         if not self.registered or self.session.closed or not waiting.can_move(self.session):
             return None

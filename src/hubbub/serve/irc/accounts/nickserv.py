@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from hubbub.chat.commands.accounts import account_of, change_password, changeable_account
+from hubbub.chat.commands.accounts import SettingChange, account_of, change_password, changeable_account, set_field
 from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.account_users import PasswordChange
 from hubbub.chat.users.accounts import Checked, Ended, Made
@@ -168,7 +168,8 @@ def _set(client: IrcClient, words: list[str]) -> None:
         told = "Your password is changed; cookies, tokens, codes, certificates and ssh keys have ended."
         client.session.start(PasswordSet(value, told))
     elif setting in _SETTINGS and value.lower() in ("on", "off"):
-        client.session.start(SettingSet(setting, value.lower() == "on"))
+        on = value.lower()
+        client.session.start(SettingSet(_SETTINGS[setting], on == "on", f"{setting} is {on}."))
     else:
         _tell(client, f"Usage: SET {COMMANDS['SET'].usage}")
 
@@ -181,19 +182,15 @@ def _set_password(client: IrcClient, asked: PasswordSet, done: Checked) -> None:
     change_password(client.hub, client.session, asked, done)
 
 
-class SettingSet(Struct, frozen=True):
-    """SET STAY or HISTORY: a setting of the account is to be on or off."""
-
-    setting: str
-    on: bool
-
-
 _SETTINGS = {"STAY": "stays", "HISTORY": "history"}  # the fields of Account
 
 
-def _set_field(client: IrcClient, asked: SettingSet, done: Checked) -> None:
-    edit = partial(structs.replace, **{_SETTINGS[asked.setting]: asked.on})
-    client.hub.nicks.accounts.change(account_of(client.session), edit, done)
+class SettingSet(SettingChange, frozen=True):
+    """SET STAY or HISTORY: a setting of the account is to be on or off."""
+
+
+def _set_setting(client: IrcClient, asked: SettingSet, done: Checked) -> None:
+    set_field(client.hub, client.session, asked, done)
 
 
 def _sessions(client: IrcClient, words: list[str]) -> None:
@@ -313,7 +310,7 @@ def _certificate_told(asked: CertificateChange, _: Account) -> str:
 
 
 OPERATIONS = (
-    _service(SettingSet, _set_field, lambda asked, _: f"{asked.setting} is {'on' if asked.on else 'off'}.", moves=True),
+    _service(SettingSet, _set_setting, lambda asked, _: asked.told, moves=True),
     _service(CertificateChange, _change_certificate, _certificate_told, moves=True),
     # None of the others is begun twice: they have a secret, make one, or have another outcome the second time.
     _service(PasswordSet, _set_password, lambda asked, _: asked.told),

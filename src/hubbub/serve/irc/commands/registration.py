@@ -16,7 +16,7 @@ from msgspec import Struct
 from hubbub.chat.core import Verified
 from hubbub.chat.session import User, owner
 from hubbub.chat.turns import ClientStep, OperationKind, StepTable, no_reply
-from hubbub.chat.users.naming import NameWanted
+from hubbub.chat.users.name_requests import NameWanted
 from hubbub.errors import Refused
 from hubbub.model.room.masks.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
