@@ -213,13 +213,13 @@ class SqliteBroker:
                 log.exception("a query failed")
                 result = BrokerError("the server has an internal error")
             if store.damage:
-                self._is_damaged(store.damage)
+                self._tell(self._report_damage, store.damage)
             self._tell(done, result)
 
         where.put(job)
 
-    def _is_damaged(self, damage: str) -> None:
-        """Report damage of the log: in `health`, and once on the console."""
+    def _report_damage(self, damage: str) -> None:
+        """Report damage of the log, on the loop's thread: in `health`, and once on the console."""
         if not self.health:
             self.health = "the log is damaged; hubbub check says more"
             log.error(
@@ -251,7 +251,7 @@ class SqliteBroker:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         if fault := self._checked.quick_check():
-            self._is_damaged(fault)
+            self._tell(self._report_damage, fault)
         self._checked.close()
 
     # --- the thread that writes -------------------------------------------------------------------------------------
@@ -383,8 +383,8 @@ class SqliteBroker:
                 return store.stored(batch)
             except BrokerError as error:
                 cause = error.__cause__
-        self._fault = self.health = LOST_DISK
         log.critical("The disk does not confirm writes to the log: %s", cause)
+        self._fault = self.health = LOST_DISK
         self._tell(self.broken, LOST_DISK)
         raise BrokerError(LOST_DISK)
 
