@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from test_account_users import Town
 from test_classroom import told
 from test_many_reactions import calls
 
@@ -241,9 +242,9 @@ def test_a_person_is_an_account_a_browser_or_a_name() -> None:
     house, (al, bo) = ops("Al", "Bo")
     typed(house, al, "/poll tea? | yes | no")
     (poll,) = state(house).polls.values()
-    as_bo = ballots.voter_of(bo.session, poll)
+    as_bo = ballots.voters_of(bo.session, poll)[0]
     typed(house, bo, "/nick Bob", "/vote 1")
-    assert ballots.voter_of(bo.session, poll) == as_bo and model.is_voter(as_bo)
+    assert ballots.voters_of(bo.session, poll)[0] == as_bo and model.is_voter(as_bo)
     bo.leave()
     house.settle()
     again = house.connect()
@@ -251,10 +252,10 @@ def test_a_person_is_an_account_a_browser_or_a_name() -> None:
     typed(house, again, "Bo", "/join ops", "/vote 2")
     assert model.counts(state(house).polls[poll.id], ballots.polled(poll)) == [0, 1]
     al.session.browser = again.session.browser = "b1"
-    assert ballots.voter_of(al.session, poll) == ballots.voter_of(again.session, poll) != as_bo
+    assert ballots.voters_of(al.session, poll)[0] == ballots.voters_of(again.session, poll)[0] != as_bo
     typed(house, al, "/poll more? | yes | no")
     (_, other) = state(house).polls.values()
-    assert ballots.voter_of(al.session, poll) != ballots.voter_of(al.session, other)
+    assert ballots.voters_of(al.session, poll)[0] != ballots.voters_of(al.session, other)[0]
 
 
 def test_guest_who_comes_back_under_another_name_is_told_apart_from_owners_and_browsers() -> None:
@@ -273,6 +274,43 @@ def test_guest_who_comes_back_under_another_name_is_told_apart_from_owners_and_b
     assert lines(al) == [f"*** Al ends a poll: tea? yes 2, no 1{by_guests(2)} ***"]
 
 
+@pytest.mark.parametrize("browser", ["", "b1"])
+@pytest.mark.parametrize("is_here", [False, True], ids=["comes", "joins the user that is there"])
+def test_guest_who_logs_in_keeps_the_vote_and_has_no_second_one(browser: str, is_here: bool) -> None:
+    town = Town("Ann")
+    if is_here:
+        town.log_in("Ann")
+    al, guest = town.house.connect(), town.house.connect()
+    typed(town.house, al, "Al", "/join lobby")
+    guest.session.browser = browser
+    typed(town.house, guest, "Gus", "/join lobby")
+    typed(town.house, al, "/poll tea? | yes | no")
+    typed(town.house, guest, "/vote 1")
+    town.log_in("Ann", guest)
+    room = town.house.hub.rooms.loaded["lobby"]
+    (poll,) = ballots.listed(guest.session, room)
+    assert (poll.votes, poll.mine) == ([1, 0], 1)
+    typed(town.house, guest, "/vote 2", "/vote 2")
+    (poll,) = ballots.listed(guest.session, room)
+    assert (poll.votes, poll.mine, poll.guests) == ([0, 1], 2, 0)
+    other = town.log_in("Ann")
+    (poll,) = ballots.listed(other.session, room)
+    assert poll.mine == 2
+    typed(town.house, guest, "/vote 0")
+    assert [(one.votes, one.mine) for one in ballots.listed(guest.session, room)] == [([0, 0], 0)]
+
+
+def test_guest_who_logs_in_can_take_the_vote_back() -> None:
+    town = Town("Ann")
+    guest = town.house.connect()
+    typed(town.house, guest, "Gus", "/join lobby")
+    typed(town.house, guest, "/poll tea? | yes | no", "/vote 1")
+    town.log_in("Ann", guest)
+    typed(town.house, guest, "/vote 0")
+    room = town.house.hub.rooms.loaded["lobby"]
+    assert [(one.votes, one.mine) for one in ballots.listed(guest.session, room)] == [([0, 0], 0)]
+
+
 def test_vote_from_before_guests_were_marked_stays_that_of_its_voter() -> None:
     house, (al, bo) = ops("Al", "Bo")
     typed(house, al, "/poll tea? | yes | no")
@@ -282,7 +320,7 @@ def test_vote_from_before_guests_were_marked_stays_that_of_its_voter() -> None:
     house.settle()
     typed(house, bo, "/vote 2")
     now = room.state.polls[poll.id]
-    assert (model.counts(now, ballots.polled(now)), model.guests(now, ballots.polled(now))) == ([0, 1], 0)
+    assert (model.counts(now, ballots.polled(now)), model.guests(now, ballots.polled(now))) == ([0, 1], 1)
 
 
 def test_newcomers_are_given_the_open_polls_with_their_own_vote() -> None:

@@ -41,6 +41,7 @@ class Session(Replies["User"]):
     __slots__ = (
         "address",
         "browser",
+        "came_as",
         "current",
         "encoder",
         "grant",
@@ -76,6 +77,7 @@ class Session(Replies["User"]):
         self.host = host
         self.address = address
         self.browser = ""  # identifies the browser that it runs in, among all of them; "" on other wires
+        self.came_as = ""  # the mask of its first user as it joined that one: a guest's, also after a login
         self.last_ban: tuple[str, list[ModeChange]] | None = None  # id of the room and changes of its last ban
         self.preserves_spaces = False  # the spaces in its messages are kept
         # Its client keeps the history: after a return to a room it is shown only the messages that it missed.

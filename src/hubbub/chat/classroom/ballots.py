@@ -6,7 +6,7 @@ import hashlib
 from base64 import b32encode
 from collections.abc import Iterator, Sequence
 
-from hubbub.chat.session import Room, Session, owner
+from hubbub.chat.session import Room, Session
 from hubbub.model.entries import Entry, Polled
 from hubbub.model.events import OpenPoll
 from hubbub.model.messages import polls
@@ -28,30 +28,45 @@ def numbered(session: Session, room: Room) -> Iterator[tuple[int, OpenPoll]]:
 def seen(session: Session, poll: Entry) -> OpenPoll:
     """Return a poll as a session sees it."""
     body = polled(poll)
-    mine = polls.choice(poll, body, voter_of(session, poll)) if session.nick else 0
+    mine = next(iter(chosen(session, poll).values()), 0) if session.nick else 0
     return OpenPoll(
         poll.id, poll.nick, body.question, body.answers, polls.counts(poll, body), mine, polls.guests(poll, body)
     )
 
 
-def voter_of(session: Session, poll: Entry) -> str:
-    """Return a text for a voter that is the same for all their votes in one poll, but another one in each poll.
+def chosen(session: Session, poll: Entry) -> dict[str, int]:
+    """Return the numbers of the answers that a session's person has chosen, by the texts with which they did so.
 
-    A person is an account, a browser, or else a name with its host: a guest who changes the name is the same voter as
-    before. One who leaves and comes back under another name is not, so those whom only their name tells apart are
-    marked: their number is shown with the votes.
+    There are several if somebody voted as a guest and then logged in.
     """
-    token = token_of(session, poll.id)
-    # A vote from before there was the mark stays the vote of its voter.
-    if session.account or session.browser or polls.choice(poll, polled(poll), token):
-        return token
-    return polls.NAMED + token[1:]
+    found = {voter: polls.choice(poll, polled(poll), voter) for voter in voters_of(session, poll)}
+    return {voter: choice for voter, choice in found.items() if choice}
+
+
+def voters_of(session: Session, poll: Entry) -> list[str]:
+    """Return the texts that stand for a voter, each the same for all their votes in one poll, but not in another one.
+
+    The first is that of the person as they are now: an account, a browser, or else a name with its host. A guest who
+    changes the name is the same voter as before. One who leaves and comes back under another name is not, so those
+    whom only their name tells apart are marked: their number is shown with the votes. The others are those with which
+    this session's person may have voted before: a guest who has logged in, or whose votes were not marked yet.
+    """
+    tokens = [_token(poll.id, person) for person in _people(session)]
+    return [*tokens[:-1], polls.NAMED + tokens[-1][1:], tokens[-1]]
 
 
 def token_of(session: Session, purpose: str) -> str:
     """Return a text of polls.VOTER characters for the person behind a session: the same one for the same purpose."""
+    return _token(purpose, _people(session)[0])
+
+
+def _people(session: Session) -> list[str]:
+    """Return the account, the browser and the mask of a session's person, as far as there are some."""
     account = session.account
-    person = account.id if account else session.browser or owner(session).came_as
+    return [one for one in (account.id if account else "", session.browser, session.came_as) if one]
+
+
+def _token(purpose: str, person: str) -> str:
     digest = hashlib.blake2b(f"{purpose} {person}".encode(), digest_size=8).digest()
     return b32encode(digest).decode().lower()[: polls.VOTER]
 

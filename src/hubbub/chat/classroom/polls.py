@@ -68,12 +68,14 @@ def vote(hub: Hub, session: Session, room: Room, poll: Entry, choice: int) -> st
     body = polled(poll)
     if not 0 <= choice <= len(body.answers):
         raise refusals.NO_SUCH_ANSWER(limit=len(body.answers))
-    voter = ballots.voter_of(session, poll)
-    before = polls.choice(poll, body, voter)
+    voter, before = ballots.voters_of(session, poll)[0], ballots.chosen(session, poll)
     if choice and not before and sum(polls.counts(poll, body)) >= polls.MOST_VOTES:
         raise refusals.VOTES_FULL(limit=polls.MOST_VOTES)
-    if choice != before:
-        hub.publish(session, room.state, Voted(poll.id, choice, voter), nick=session.nick)
+    # A vote as a guest, before the login, gives way to that of the account.
+    changes = [(one, 0) for one in before if one != voter] + [(voter, choice)] * (choice != before.get(voter, 0))
+    for number, (one, answer) in enumerate(changes, 1):
+        with session.labelled(session.label if number == len(changes) else ""):
+            hub.publish(session, room.state, Voted(poll.id, answer, one), nick=session.nick)
     return body.answers[choice - 1] if choice else ""
 
 

@@ -26,6 +26,7 @@ class UserSession(Protocol):
     host: str
     address: str
     id_prefix: str
+    came_as: str
 
     @property
     def account(self) -> Account | None:
@@ -61,7 +62,6 @@ class UserOf(RoomMemory, Generic[SessionT]):
         "address",
         "asking",
         "away",
-        "came_as",
         "changing",
         "details",
         "former_id",
@@ -96,7 +96,6 @@ class UserOf(RoomMemory, Generic[SessionT]):
         # The prefix of the ids of everything that the user publishes, in whichever session, and of nothing else.
         self.id_prefix = ""
         self.is_remote = is_remote
-        self.came_as = ""  # the mask with which it came
         self.present = False  # it has come, and has not left yet
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
         self.account: Account | None = None  # that it owns; None for a guest
@@ -171,10 +170,10 @@ class UserOf(RoomMemory, Generic[SessionT]):
         self.screens += 1
         if self.screens == 1:
             self.host, self.id_prefix = self.host or session.host, session.id_prefix
-            self.came_as = self.mask
         else:
             session.id_prefix = f"{self.id_prefix}{self.screens:x}."
         session.host = self.host
+        session.came_as = session.came_as or self.mask
         self.sessions.append(session)
         self.last_session = None
         self.address = self.sessions[0].address
