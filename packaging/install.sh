@@ -8,5 +8,5 @@ ${PYTHON:-python3} -m venv "$folder" || {
     echo "Python's module venv is missing (Debian and Ubuntu: the package python3-venv)." >&2
     exit 2
 }
-"$folder/bin/pip" install -q --disable-pip-version-check --no-index --find-links wheels hubbub
+"$folder/bin/pip" install -q --disable-pip-version-check --no-index --find-links wheels 'hubbub[ssh]'
 "$folder/bin/hubbub" --version

@@ -49,6 +49,7 @@ def test_bundle_is_installed_without_a_network(tmp_path: Path) -> None:
     assert re.fullmatch(r"hubbub \d+\.\d+\.\d+\n", installed.stdout), installed.stderr
     checked = [target / "bin" / "hubbub", "check", "--ephemeral", "--config", top / "hubbub.toml"]
     assert "listen" in subprocess.run(checked, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+    subprocess.run([target / "bin" / "python", "-c", "import asyncssh"], env=env, timeout=60, check=True)
 
 
 # --- the unit -------------------------------------------------------------------------------------------------
