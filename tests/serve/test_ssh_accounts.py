@@ -12,6 +12,7 @@ from housing import Serving
 from serving import SECONDS, until
 from sshing import Relay, Session, dialled, joined, new_key, peers, session, ssh_house
 
+from hubbub.chat.users import lingering
 from hubbub.chat.users.accounts import LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account
@@ -101,7 +102,8 @@ async def test_known_key_counts_wherever_it_stands_among_others(tmp_path: Path) 
                 pass
 
 
-async def test_unsigned_offer_of_a_key_gives_nothing(tmp_path: Path) -> None:
+async def test_unsigned_offer_of_a_key_gives_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "GRACE_SECONDS", 0.1)
     key, stranger = new_key(), new_key()
     async with ssh_house(tmp_path) as serving:
         async with joined(serving.port, "ann", key) as ann:
