@@ -9,6 +9,7 @@ from nodes import Node, Start
 
 import lost_connections
 from hubbub.cluster.nats import lease, presence
+from hubbub.cluster.nats.log import search_index
 from nats_servers import NatsServers
 
 
@@ -28,6 +29,12 @@ async def start(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     for node in nodes:
         await node.stop()
     await servers.forget()
+
+
+@pytest.fixture(autouse=True)
+def patient_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a search wait for its copy of the log for as long as a busy disk takes to make it."""
+    monkeypatch.setattr(search_index, "PATIENCE", 60.0)
 
 
 @pytest.fixture(scope="module", autouse=True)
