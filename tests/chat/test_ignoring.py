@@ -8,8 +8,11 @@ from test_account_users import Town
 from doubles import House, Peer
 from hubbub.chat.commands import slash
 from hubbub.chat.private import direct
+from hubbub.model.entries import Reacted, Said
 from hubbub.model.events import Event, HistoryShown, Invited, Missed, Notice, Private, Refusal
+from hubbub.model.messages.quotes import about
 from hubbub.model.notices.ignoring import MOST, Ignored
+from ops_room import ops
 from records import text_in
 
 
@@ -51,6 +54,36 @@ def test_history_in_which_all_is_hidden_is_no_silence() -> None:
     house.forget()
     says(house, al, "/history", "/search hi")
     assert al.sees() == [Notice(("All of it is by people whom you ignore",))] * 2
+
+
+def test_acts_without_a_name_are_about_the_newest_message_that_is_shown() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    says(house, cy, "tea is ready")
+    says(house, bo, "Al is silly")
+    says(house, al, "/ignore Bo", "/re thanks", "/+ 🎉", "/re Bo stop that")
+    tea, silly, *acts = (one for one in house.broker.log if isinstance(one.body, Said | Reacted))
+    assert [about(one) for one in acts] == [tea.id, tea.id, silly.id], "who is named is meant"
+
+
+def test_operator_deletes_and_pins_what_somebody_said_whom_the_operator_ignores() -> None:
+    house, (al, bo) = ops("Al", "Bo")
+    says(house, bo, "rules", "spam")
+    says(house, al, "/ignore Bo", "/delete Bo", "/pin Bo")
+    assert [text_in(one) for one in house.hub.rooms.loaded["ops"].latest if isinstance(one.body, Said)] == ["rules"]
+    assert [pin.text for pin in house.hub.rooms.loaded["ops"].state.pins.values()] == ["Bo: rules"]
+
+
+def test_vote_without_a_number_is_for_the_newest_poll_that_is_shown() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    says(house, cy, "/poll tea? | yes | no")
+    says(house, bo, "/poll is Al silly? | yes | no")
+    says(house, al, "/ignore Bo")
+    house.forget()
+    says(house, al, "/vote yes", "/vote 1 2")
+    told = [event.lines for event in al.sees() if isinstance(event, Notice)]
+    assert told == [("tea? Your vote: yes",), ("is Al silly? Your vote: yes",)]
 
 
 def test_people_are_shown_again() -> None:

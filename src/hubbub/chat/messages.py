@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hubbub.chat.operations.asking import LogQuestion, raw_question
+from hubbub.chat.operations.asking import LogQuestion, as_of_now, raw_question
 from hubbub.chat.private import direct
 from hubbub.chat.private.private_history import Conversation
 from hubbub.chat.session import Room, Session, wrote
@@ -29,6 +29,7 @@ from hubbub.model.entries import (
     Unreacted,
 )
 from hubbub.model.messages import reactions
+from hubbub.model.notices.ignoring import shown
 from hubbub.model.queries import After, Around, Latest, LogPage
 from hubbub.model.room.state import pin_text
 from hubbub.model.viewer import ASKER
@@ -137,11 +138,12 @@ def _meant(entries: Sequence[Entry], which: Which, session: Session) -> Entry | 
     if which.id or which.seq:
         known = (one for one in entries if isinstance(one.body, HISTORY))
         return next((one for one in known if which.id in (one.id, "") and which.seq in (one.seq, 0)), None)
-    said = [one for one in entries if type(one.body) is Said]
     if which.name:
-        matching = [one for one in said if key_of(one.nick) == key_of(which.name)]
+        named = (one for one in entries if key_of(one.nick) == key_of(which.name))
     else:
-        matching = [one for one in said if which.own in (None, wrote(session, one))]
+        # The user means the newest message that they were shown.
+        named = (one for one in shown(session.ignored, entries) if which.own in (None, wrote(session, one)))
+    matching = [one for one in named if type(one.body) is Said]
     return matching[-which.number] if which.number <= len(matching) else None
 
 
@@ -332,4 +334,5 @@ _ACTS: dict[str, Callable[[Hub, Session, Place, Entry | None, MessageAct], None]
     "substitute": _substitute,
 }
 
-OPERATIONS = (raw_question(MessageAct, _found),)
+# A message of an ignored person can still be named, by its id or by the nick: operators delete it, for example.
+OPERATIONS = (raw_question(MessageAct, _found, as_of_now),)

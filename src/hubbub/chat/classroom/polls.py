@@ -12,6 +12,7 @@ from hubbub.chat.session import wrote
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, PollClosed, Polled, Redacted, Voted
 from hubbub.model.messages import polls
+from hubbub.model.notices.ignoring import Ignored, shown
 from hubbub.model.room.state import MAX_POLLS
 from hubbub.text import refusals
 from hubbub.text.cleaning import is_blank, one_line
@@ -99,13 +100,19 @@ def _check_lasts(hub: Hub, poll: Entry) -> None:
         raise refusals.NO_SUCH_POLL()
 
 
-def find(room: Room, number: int = 0, id: str = "") -> Entry:
+def find(room: Room, number: int = 0, id: str = "", ignored: Sequence[Ignored] = ()) -> Entry:
     """Return the open poll of a room with a number, counted from the oldest one, or with an id; else the newest one.
 
-    Raises Refused if there is none.
+    The newest one is none by the people in `ignored`: whoever ignores them was not shown it. Raises Refused if there is
+    none.
     """
     known = list(room.state.polls.values())
-    found = [poll for poll in known if poll.id == id] if id else known[number - 1 : number] if number else known[-1:]
+    if id:
+        found = [poll for poll in known if poll.id == id]
+    elif number:
+        found = known[number - 1 : number]
+    else:
+        found = [*shown(ignored, known)][-1:]
     if not found:
         raise refusals.NO_SUCH_POLL()
     return found[0]

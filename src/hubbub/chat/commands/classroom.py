@@ -70,7 +70,7 @@ def _poll(hub: Hub, session: Session, argument: str) -> None:
     if not argument:
         hub.reply(session, Notice(tuple(_open_polls(session, room)) or ("No poll is open here",)))
     elif act in _ACTS and (not number or _is_number(number)):
-        _ACTS[act](hub, session, room, polls.find(room, int(number or 0)))
+        _ACTS[act](hub, session, room, polls.find(room, int(number or 0), ignored=session.ignored))
     else:
         asked, *answers = argument.split("|")
         polls.open_poll(hub, session, room, asked, answers)
@@ -108,7 +108,7 @@ def show_class(hub: Hub, session: Session, name: str) -> None:
 
 def _vote(hub: Hub, session: Session, argument: str) -> None:
     room = hub.rooms.of(session)
-    poll = polls.find(room)
+    poll = polls.find(room, ignored=session.ignored)
     choice = choice_of(poll, argument)
     answer, _, number = argument.rpartition(" ")
     if choice is None and answer and _is_number(number):

@@ -34,10 +34,14 @@ def read(core: Core, session: Session, question: LogQuestion, done: Callable[[An
 
 
 def current(core: Core, session: Session, result: LogPage | RoomList | BrokerError) -> LogPage | RoomList | BrokerError:
+    """Return an answer as it is shown to the session: as of now, and without what people said whom it ignores."""
+    result = as_of_now(core, session, result)
+    return replace(result, entries=shown(session.ignored, result.entries)) if isinstance(result, LogPage) else result
+
+
+def as_of_now(core: Core, _: Session, result: LogPage | RoomList | BrokerError) -> LogPage | RoomList | BrokerError:
     """Apply the newest redactions to an answer, which may have waited until the session took bytes again."""
-    if isinstance(result, LogPage):
-        return replace(result, entries=shown(session.ignored, core.redactions.apply(result.entries)))
-    return result
+    return replace(result, entries=core.redactions.apply(result.entries)) if isinstance(result, LogPage) else result
 
 
 def question(request: type[Struct], answer: Callable[..., Event], start: Callable[..., None] = read) -> OperationKind:
@@ -70,14 +74,17 @@ def unread(result: Any) -> Refusal | None:
     return None
 
 
-def raw_question(request: type[LogQuestion], answer: Callable[..., None]) -> OperationKind:
+def raw_question(
+    request: type[LogQuestion], answer: Callable[..., None], seen: Callable[..., Any] = current
+) -> OperationKind:
     """Return the kind of the operations that call `answer` with the answer of the log, a BrokerError included.
 
-    The call takes the place of the question among the session's replies.
+    The call takes the place of the question among the session's replies. `seen` makes the answer of what was read:
+    `current`, or `as_of_now` for an operation that looks at messages of ignored people as well.
     """
 
     def reply(core: Core, session: Session, asked: LogQuestion, result: Any) -> None:
-        answer(core, session, asked, current(core, session, result))
+        answer(core, session, asked, seen(core, session, result))
 
     return OperationKind(request, reply, read)
 
