@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import pytest
 from asking import Web, asking
+from msgspec import structs
 from serving import SECONDS, until
 from test_api_accounts import registered
 
 from hubbub.errors import BrokerError
 from hubbub.model.accounts.account import Account
+from hubbub.model.accounts.grants import SCOPES, Permit
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Acknowledged
 from hubbub.serve.hub_requests import HubRequests, Requester
@@ -43,7 +45,7 @@ from hubbub.wire.line.encoder import RAW
         ("say ops -- -f", PostText("ops", "-f")),
         ("say ops", PostText("ops", "")),
         ("tail ops", ShowTail("ops", 10, False)),
-        ("tail -fn 3 @Bob", ShowTail("@Bob", 3, True)),
+        ("tail -fn 3 bob", ShowTail("bob", 3, True)),
         ("search deploy from:ann -n 4", SearchLog("deploy from:ann", 4)),
         ("rooms", ListRooms()),
         ("msg Bob hi", SendPrivately("Bob", "hi")),
@@ -61,7 +63,7 @@ def test_command_lines(line: str, command: object) -> None:
     "line",
     [
         "ls", "bash -i", "say", "tail", "tail -n 201 ops", "tail -n x ops", "tail a b", "search", "rooms x",
-        "say 'ops", "say ops \\", "export", "scp -t /tmp", "git-upload-pack 'x'", "a\x1b]0;b\x07",
+        "say 'ops", "say ops \\", "export", "tail -f @bob", "scp -t /tmp", "git-upload-pack 'x'", "a\x1b]0;b\x07",
         "say ops " + "x" * LINE_BYTES,
     ],
 )  # fmt: skip
@@ -158,7 +160,7 @@ async def test_refusals_end_with_a_sentence_and_a_status() -> None:
             (Ssh(web, "Bo"), "say lobby x", b"", 1, "Bo"),
             (Ssh(web, "Ann"), "say lobby x", b"", 1, "Ann"),
             (guest, "msg Bo hi", b"", 1, "account"),
-            (guest, "tail @Bo", b"", 1, "account"),
+            (guest, "tail @Bo", b"", 1, "not logged in"),
             (guest, "tail -f @Bo", b"", 2, "rooms only"),
             (guest, "uname -a", b"", 2, "No such command 'uname'. `help`"),
             (guest, "rooms x", b"", 2, "argument (x). `help`"),
@@ -166,6 +168,29 @@ async def test_refusals_end_with_a_sentence_and_a_status() -> None:
         ):
             found = await ssh.run(line, given)
             assert (found[0], found[1]) == (status, "") and text in found[2] and found[2].endswith("\n"), (line, found)
+
+
+async def test_where_only_accounts_may_come_in_guests_read_nothing() -> None:
+    async with asking(guests="no") as web:
+        guest, ann = Ssh(web, "Ann"), Ssh(web, "", await registered(web))
+        assert await ann.run("say lobby hush") == (0, "", "")
+        for line in ("tail lobby", "tail -f lobby", "search hush", "rooms", "who lobby", "export lobby", "say lobby x"):
+            status, out, error = await guest.run(line)
+            assert (status, out) == (1, "") and "with an account" in error, line
+        assert (await guest.run("help"))[0] == 0
+        assert (await ann.run("tail lobby"))[1].endswith(" Ann: hush\n")
+
+
+async def test_a_limited_token_is_told_what_it_lacks() -> None:
+    async with asking() as web:
+        ann = await registered(web)
+        await registered(web, "Bo")
+        for scope, lines in (("read", ("search x", "rooms", "who lobby", "export lobby")), ("private", ("tail @Bo",))):
+            scopes = tuple(one for one in SCOPES if one != scope)
+            program = Ssh(web, "", structs.replace(ann, permit=Permit(scopes)))
+            for line in lines:
+                status, out, error = await program.run(line)
+                assert (status, out) == (1, "") and f"lacks the scope {scope}" in error, line
 
 
 async def test_what_cannot_be_stored_now_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Room, Session
+from hubbub.chat.users.accounts import Accounts
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action
 from hubbub.model.accounts.account import Account
@@ -40,6 +41,31 @@ class Requester(NamedTuple):
     host: str
     origin: str
     account: Account | None = None
+
+
+def check_bearer(accounts: Accounts, bearer: Account | None, scopes: Sequence[str], room: str = "") -> None:
+    """Raise Refused unless a request of the API or a command over ssh may do something.
+
+    Args:
+        accounts: knows what people without an account may do.
+        bearer: the account that the request acts for; None for a guest.
+        scopes: the kinds of the request: "read" or "say", and perhaps "private".
+        room: the room that it is about, or `@` and a name; "" for all rooms, of which the viewer leaves out those that
+            a token is not for, and for one that is checked later.
+
+    """
+    if bearer is None:
+        if "private" in scopes:
+            raise refusals.NOT_LOGGED_IN()
+        if accounts.guests == "no":
+            raise refusals.ACCOUNT_REQUIRED()
+        return
+    permit = bearer.permit
+    for scope in scopes:
+        if scope not in permit.scopes or (scope == "private" and not permit.reads_private):
+            raise refusals.TOKEN_SCOPE(scope=scope)
+    if room and permit.rooms and room not in permit.rooms:
+        raise refusals.TOKEN_ROOM(room=room)
 
 
 class _WaitingClient(SocketWriter):

@@ -22,7 +22,7 @@ from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.queries import LAST, After, AllRooms, Latest, LogPage, RoomList
-from hubbub.serve.hub_requests import LABEL, HubRequests, Requester
+from hubbub.serve.hub_requests import LABEL, HubRequests, Requester, check_bearer
 from hubbub.serve.sockets.connection import STOPPING, Connection
 from hubbub.serve.ssh import command_line
 from hubbub.serve.ssh.command_line import (
@@ -228,6 +228,8 @@ class CommandClient:
         self._connection.finish()
 
     async def _run(self, command: Command) -> Status:
+        if not isinstance(command, ShowHelp):
+            check_bearer(self._hub.nicks.accounts, self._requester.account, _scopes(command))
         match command:
             case PostText():
                 return await self._say(command)
@@ -293,8 +295,6 @@ class CommandClient:
     async def _tail(self, command: ShowTail) -> Status:
         viewer = self._requests.viewer(self._requester)
         private = command.room.startswith(MARK)
-        if private and command.follow:
-            raise Unusable("-f follows rooms only.")
         room = self._conversation(command.room) if private else names.check_room(command.room)
         page: LogPage = await self._requests.read(Latest(room, max(command.number, 1), viewer=viewer))
         last = page.entries[-1].seq if page.entries else 0
@@ -303,8 +303,7 @@ class CommandClient:
         return await self._follow(room, last) if command.follow else Status.DONE
 
     def _conversation(self, name: str) -> str:
-        if self._requester.account is None:
-            raise refusals.ACCOUNT_REQUIRED()
+        assert self._requester.account  # its scopes were checked
         return self._hub.private_history.between(self._requester.account, name).name
 
     async def _follow(self, room: str, after: int) -> Status:
@@ -363,6 +362,16 @@ class CommandClient:
             await asyncio.sleep(PAUSE)
             last, viewer = page.entries[-1], self._requests.viewer(self._requester)
             query = replace(query, seq=last.seq, viewer=viewer, room_id=last.room_id)  # it may have a new name by now
+
+
+def _scopes(command: Command) -> tuple[str, ...]:
+    """Return the scopes that a token needs for a command."""
+    match command:
+        case PostText() | SendPrivately():
+            return ("say",)
+        case ShowTail() if command.room.startswith(MARK):
+            return ("read", "private")
+    return ("read",)
 
 
 def _status(refused: Refused | Refusal) -> Status:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from hubbub.model.conversation import MARK
 from hubbub.text.bounds import MESSAGE_BYTES
 from hubbub.text.cleaning import clean
 
@@ -126,6 +127,8 @@ def say(room: str, text: tuple[str, ...]) -> PostText:
 @click.argument("room")
 def tail(room: str, number: int, follow: bool) -> ShowTail:
     """Show the newest N messages (10) of a room or of @NAME; with -f, go on with new messages of the room."""
+    if follow and room.startswith(MARK):
+        raise click.UsageError("-f follows rooms only")
     return ShowTail(room, number, follow)
 
 

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.conversation import MARK
-from hubbub.serve.web.api.authorization import bearer_of, check_bearer
+from hubbub.serve.hub_requests import check_bearer
+from hubbub.serve.web.api.authorization import bearer_of
 from hubbub.serve.web.api.context import ApiContext
 from hubbub.serve.web.api.rate_limit import PATIENCE
 from hubbub.serve.web.api.routes import ROUTES, Route
