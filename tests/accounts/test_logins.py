@@ -364,6 +364,14 @@ def test_a_token_is_as_good_as_a_password_unless_it_is_limited() -> None:
     assert isinstance(accounts.ask(accounts.registry.by_token, short, HERE), Refused)
 
 
+def test_a_password_may_begin_like_a_token() -> None:
+    accounts = Accounts()
+    accounts.register("Bob", "hub_of_the_wheel")
+    assert accounts.log_in("Bob", "hub_of_the_wheel").name == "Bob"
+    refused = accounts.log_in("Bob", "hub_of_a_wheel")
+    assert is_refused(refused, "wrong-password") and "token" in refused.text
+
+
 def test_the_house_registers_names_that_only_it_knows() -> None:
     accounts = Accounts(Policy(registration="closed"))
     accounts.registry.house = House()

@@ -68,6 +68,8 @@ class _Attempt(NamedTuple):
 
     @property
     def wrong(self) -> Refused:
+        if self.secret.startswith(TOKEN):
+            return refusals.TOKEN_WRONG()
         return refusals.NO_SUCH_ACCOUNT(name=clean(self.name[:SHOWN]))
 
     def __repr__(self) -> str:
@@ -163,8 +165,11 @@ class LoginGate:
         owner = self.vault.directory.find(attempt.name)
         if isinstance(grant, Refused):
             self._end(attempt, grant)
-        elif grant is None or owner is None or grant.account != owner.id:
-            self._end(attempt, refusals.TOKEN_WRONG())
+        elif grant is None:
+            # A password may begin like a token, too.
+            self._with_password(attempt)
+        elif owner is None or grant.account != owner.id:
+            self._end(attempt, attempt.wrong)
         else:
             self._fresh(attempt, "token", grant, partial(with_grant, attempt.secret, grant))
 
