@@ -175,6 +175,17 @@ def test_a_code_joins_the_ssh_key_of_a_guest_to_an_account() -> None:
     assert "CODE-Ann" in str(bo.sees())
 
 
+def test_a_code_may_have_a_space_in_it() -> None:
+    town = Town("Ann", "Bcdf")
+    used: list[str] = []
+    town.accounts.redeem = lambda code, peer, done: used.append(code)  # type: ignore[method-assign]
+    for name, words in (("Bo", "ghjk lmnp"), ("Cy", "GHJK-LMNP"), ("Di", "Bcdf secret"), ("Ed", "bcdf ghjk")):
+        (guest,) = town.house.enter(name)
+        guest.types(f"/login {words}")
+        town.settle()
+    assert used == ["ghjk lmnp", "GHJK-LMNP"], "nobody has the name ghjk"
+
+
 def test_a_login_that_may_not_change_the_account_adds_no_key() -> None:
     town = Town("Ann")
     (bo,) = town.house.enter("Bo")

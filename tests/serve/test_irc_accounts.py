@@ -13,7 +13,7 @@ from msgspec import structs
 from virtual_time import virtual_time
 
 from doubles import FakeAccounts
-from hubbub.chat.users.accounts import LoginPeer, ScramAnswer
+from hubbub.chat.users.accounts import Checked, LoginPeer, ScramAnswer
 from hubbub.model.accounts.account import Account
 from hubbub.model.accounts.grants import Permit
 from hubbub.text import refusals
@@ -499,6 +499,27 @@ async def test_nickserv_registers_and_logs_in() -> None:
 
 
 @virtual_time
+async def test_nickserv_takes_a_code_from_a_guest_of_any_name() -> None:
+    """In any spelling, as a code of `/login`; a registered nick tries it as its own."""
+    async with irc_house() as house:
+        accounts = town(house, "Ann", "Bo")
+        used: list[str] = []
+
+        def redeem(code: str, peer: LoginPeer, done: Checked) -> None:
+            used.append(code)
+            accounts.asked.append(lambda: done(accounts.known["ann"][0]))
+
+        accounts.redeem = redeem  # type: ignore[method-assign]
+        for words in ("BCDF-GHJK", "bcdf ghjk"):
+            guest = await house.irc("guest")
+            assert notices(await guest.ask(f"NS IDENTIFY {words}")) == ["You are logged in as Ann."]
+        guest = await house.irc("third")
+        for words in ("Bo BCDF-GHJK", "bcdf-ghjx-pw", "BCDF GHJ"):
+            assert "not the password" in notices(await guest.ask(f"NS IDENTIFY {words}"))[0], words
+        assert used == ["BCDF-GHJK", "bcdf ghjk"]
+
+
+@virtual_time
 async def test_nickserv_manages_an_account() -> None:
     async with irc_house() as house:
         town(house, "Ann")
@@ -507,6 +528,7 @@ async def test_nickserv_manages_an_account() -> None:
         assert notices(await ann.ask("NS INFO Ann"))[1] == "STAY is off, HISTORY is on."
         assert notices(await ann.ask("NS INFO Nobody")) == ["The name Nobody is not registered."]
         assert notices(await ann.ask("NS SET STAY on")) == ["STAY is on."]
+        assert notices(await ann.ask("NS TOKEN end")) == ["Usage: TOKEN END ID"]
         for command in ("TOKEN bot", "TOKEN END x"):
             assert notices(await ann.ask(f"NS {command}")) == ["You are not logged in."], command  # by the double
         assert notices(await ann.ask("NS SET STAY maybe"))[0].startswith("Usage: SET ")

@@ -15,13 +15,14 @@ from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import Session, owner
 from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.account_users import PasswordChange
-from hubbub.chat.users.accounts import Checked, Made, close
+from hubbub.chat.users.accounts import Accounts, Checked, Made, close
 from hubbub.chat.users.credential_checks import Login
 from hubbub.errors import Refused
 from hubbub.model.accounts.account import Account, SshKey
 from hubbub.model.events import Notice
 from hubbub.text import refusals
 from hubbub.text.concealed import concealed
+from hubbub.text.typed.codes import read_code
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
@@ -48,9 +49,23 @@ def _register(hub: Hub, session: Session, argument: str) -> None:
 def _log_in(hub: Hub, session: Session, argument: str) -> None:
     name, _, secret = argument.partition(" ")
     secret = secret.strip()
-    if not secret and hub.nicks.accounts.find(name):  # the password was forgotten, and this is no code
+    if is_code_alone(hub.nicks.accounts, name, argument):
+        name, secret = "", argument
+    elif not secret and hub.nicks.accounts.find(name):  # the password was forgotten, and this is no code
         raise refusals.ARGUMENT_MISSING(synopsis="/login NAME PASSWORD")
     session.start(Login(name, secret) if secret else Login("", name))
+
+
+def is_code_alone(accounts: Accounts, name: str, text: str) -> bool:
+    """Return whether a text is a code, which may have a space in it, and not the password of an account.
+
+    Args:
+        accounts: know the names.
+        name: the name of the account if it is a password.
+        text: the whole text, with the name if it begins with that.
+
+    """
+    return bool(read_code(text)) and accounts.find(name) is None
 
 
 def account_of(session: Session) -> Account:

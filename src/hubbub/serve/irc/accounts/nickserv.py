@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from hubbub.chat.commands.accounts import SettingChange, account_of, change_password, changeable_account, set_field
+from hubbub.chat.commands.accounts import (
+    SettingChange,
+    account_of,
+    change_password,
+    changeable_account,
+    is_code_alone,
+    set_field,
+)
 from hubbub.chat.turns import OperationKind
 from hubbub.chat.users.account_users import PasswordChange
 from hubbub.chat.users.accounts import Checked, Ended, Made
@@ -110,9 +117,17 @@ def _register(client: IrcClient, words: list[str]) -> None:
 
 
 def _identify(client: IrcClient, words: list[str]) -> None:
+    accounts, text = client.hub.nicks.accounts, " ".join(words)
     name, secret = (words[0], words[1]) if len(words) > 1 else (client.nick, words[0])
-    start = partial(client.hub.nicks.accounts.log_in, name, secret)
-    login.check(client, start, partial(_answer, client, f"You are logged in as {clean(name[:SHOWN])}."))
+    if is_code_alone(accounts, name, text):
+        start = partial(accounts.redeem, text)
+    else:
+        start = partial(accounts.log_in, name, secret)
+    login.check(client, start, partial(_identified, client))
+
+
+def _identified(client: IrcClient, refusal: Refused | None) -> None:
+    _answer(client, f"You are logged in as {client.account.name}." if client.account else "", refusal)
 
 
 def _answer(client: IrcClient, told: str, refusal: Refused | None) -> None:
@@ -214,7 +229,9 @@ def _token(client: IrcClient, words: list[str]) -> None:
     if not words:
         rows = [f"{one.id} {one.grant.name}" for one in accounts.tokens(account)]
         _tell(client, *rows, "End of TOKEN.")
-    elif words[0].upper() == "END" and len(words) > 1:
+    elif words[0].upper() == "END":
+        if len(words) == 1:
+            raise refusals.ARGUMENT_MISSING(synopsis="TOKEN END ID")
         client.session.start(TokensEnded(tuple(words[1:])))
     else:
         client.session.start(TokenMade(clean(" ".join(words)[:SHOWN])))
