@@ -529,6 +529,8 @@ async def test_nickserv_manages_an_account() -> None:
         assert notices(await ann.ask("NS INFO Nobody")) == ["The name Nobody is not registered."]
         assert notices(await ann.ask("NS SET STAY on")) == ["STAY is on."]
         assert notices(await ann.ask("NS TOKEN end")) == ["Usage: TOKEN END ID"]
+        (kept,) = await ann.ask("NICK Anna")
+        assert fits(kept, "447", "Ann", "Anna", "While you are logged in, your name is Ann.")
         for command in ("TOKEN bot", "TOKEN END x"):
             assert notices(await ann.ask(f"NS {command}")) == ["You are not logged in."], command  # by the double
         assert notices(await ann.ask("NS SET STAY maybe"))[0].startswith("Usage: SET ")

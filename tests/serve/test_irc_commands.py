@@ -369,7 +369,8 @@ def test_nick_change_of_case_only(people: People) -> None:
 
 @pytest.mark.parametrize(
     ("line", "answer"),
-    [("NICK Bob", "433 Alice Bob ..."), ("NICK bob", "433 Alice bob ..."), ("NICK a!b", "432 Alice a!b ..."),
+    [("NICK Bob", "433 Alice Bob :The name Bob is taken."), ("NICK bob", "433 Alice bob ..."),
+     ("NICK a!b", "432 Alice a!b :Names can't contain !. Use letters, digits and - _ . (up to 32), like ab."),
      ("NICK", "431 Alice ..."), ("NICK :", "431 Alice ..."), ("NICK *", "432 Alice * ...")],
 )  # fmt: skip
 def test_nick_change_refused(people: People, line: str, answer: str) -> None:

@@ -59,7 +59,7 @@ def welcome(client: IrcClient) -> None:
 
 
 def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
-    """Send the numeric for a refused nick: 437 if the other nodes could not be asked, else that of the refusal.
+    """Send the numeric for a refused nick with its reason: 437 if the other nodes could not be asked.
 
     If the nick is registered, say how its owner logs in.
     """
@@ -67,10 +67,8 @@ def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
     if refusal.code == "account-required":
         client.fail("*", "ACCOUNT_REQUIRED", refusal.text)
         _tell_how_to_register(client, shown)
-    elif code := REFUSALS[refusal.code]:
-        client.numeric(code, shown)
-    else:  # the other nodes could not be asked
-        client.reply("437", client.nick or "*", shown, refusal.text)
+    else:
+        client.reply(str(REFUSALS[refusal.code] or 437), client.nick, shown, refusal.text)
     if refusal.code == "name-registered":
         way = f"/msg NickServ IDENTIFY {shown} PASSWORD" if client.registered else f"/quote PASS {shown}:PASSWORD"
         client.notice(f"{shown} is registered. If the name is yours, log in: use SASL, or type {way}")
