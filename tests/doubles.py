@@ -534,6 +534,9 @@ class FakeAccounts(NoAccounts):
         for name in names:
             self.add(name)
 
+    def takes_passwords(self, peer: LoginPeer) -> bool:
+        return True
+
     def add(self, name: str, password: str = "secret", **fields: Any) -> Account:
         kept = "a hash" if password else ""
         account = Account(id=f"id{key_of(name)}", name=name, created=NOON, password=kept, **fields)

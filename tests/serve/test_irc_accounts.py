@@ -327,7 +327,15 @@ async def test_an_invitation_verifies_a_registration() -> None:
         accounts = town(house)
         accounts.registration = "invite"
         ann = await house.irc("Ann")
-        (asked,) = await ann.ask("REGISTER * * secret")
+        accounts.add("Zoe")
+        for name, password, code in (
+            ("Zoe", "open-sesame", "ACCOUNT_EXISTS"),
+            ("*", "short", "WEAK_PASSWORD"),
+            ("#ann", "open-sesame", "BAD_ACCOUNT_NAME"),
+        ):
+            (refused,) = await ann.ask(f"REGISTER {name} * {password}")
+            assert fits(refused, "FAIL", "REGISTER", code, ANY, ANY)
+        (asked,) = await ann.ask("REGISTER * * open-sesame")
         assert fits(asked, "REGISTER", "VERIFICATION_REQUIRED", "Ann", ANY)
         (wrong,) = await ann.ask("VERIFY Ann nonsense")
         assert fits(wrong, "FAIL", "VERIFY", "INVALID_CODE", "Ann", ANY)
@@ -391,7 +399,7 @@ async def test_guests_are_told_how_an_invitation_lets_them_in() -> None:
             way.params[-1]
             == "To register ida, type /quote REGISTER * * PASSWORD, and then /quote VERIFY ida INVITATION"
         )
-        assert verbs(await ida.ask("REGISTER * * secret")) == ["REGISTER"]
+        assert verbs(await ida.ask("REGISTER * * open-sesame")) == ["REGISTER"]
         assert verbs(await ida.ask("VERIFY ida CODE"))[:3] == ["900", "VERIFY", "001"]
         accounts.registration = "closed"
         other: IrcPeer = await house.connect()

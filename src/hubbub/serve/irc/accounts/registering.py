@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from hubbub.accounts.hashing import check_password
 from hubbub.errors import Refused
 from hubbub.serve.irc.accounts import login
 from hubbub.serve.irc.client import IrcClient
+from hubbub.text import refusals
 from hubbub.text.names import key_of
 
 # The codes of the standard replies, by the code of the refusal; else TEMPORARILY_UNAVAILABLE.
@@ -31,11 +33,25 @@ def register(client: IrcClient, params: list[str]) -> None:
     elif login.is_logged_in(client):
         client.fail("REGISTER", "ALREADY_AUTHENTICATED", name, "You are logged in already.")
     elif client.hub.nicks.accounts.registration == "invite":
-        client.registering = name, password
-        text = "To register here, you need an invitation. Send it by VERIFY."
-        client.reply("REGISTER", "VERIFICATION_REQUIRED", name, text)
+        _ask_for_invitation(client, name, password)
     else:
         _register(client, "REGISTER", name, password)
+
+
+def _ask_for_invitation(client: IrcClient, name: str, password: str) -> None:
+    hub = client.hub
+    try:
+        hub.nicks.unregistered(name, client.user)
+        check_password(password)
+        if not hub.nicks.accounts.takes_passwords(hub.credentials.peer(client.session)):
+            raise refusals.NOT_ENCRYPTED()
+    except Refused as refusal:
+        client.registering = None
+        _answer(client, "REGISTER", name, refusal)
+        return
+    client.registering = name, password
+    text = "To register here, you need an invitation. Send it by VERIFY."
+    client.reply("REGISTER", "VERIFICATION_REQUIRED", name, text)
 
 
 def _register(client: IrcClient, verb: str, name: str, password: str, code: str = "") -> None:
