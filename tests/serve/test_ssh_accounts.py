@@ -47,6 +47,25 @@ def account_of(serving: Serving, name: str) -> Account:
     return found
 
 
+async def test_muted_joker_with_a_key_is_muted_under_another_name_and_the_neighbour_is_not(tmp_path: Path) -> None:
+    key = new_key()
+    async with (
+        ssh_house(tmp_path, no_limits=True) as serving,
+        joined(serving.port, "teacher") as teacher,
+        joined(serving.port, "neighbour", new_key()) as neighbour,
+    ):
+        await says(teacher, b"/join class", b"You are an operator of class")
+        await says(neighbour, b"/join class", b"*** You are in class ***")
+        async with joined(serving.port, "joker", key) as joker:
+            await says(joker, b"/join class", b"*** You are in class ***")
+            await says(teacher, b"/mute joker yes", b"has muted joker")
+        async with joined(serving.port, "somebody", key) as somebody:
+            await says(somebody, b"/join class", b"*** You are in class ***")
+            await says(somebody, b"hi", b"Not sent")
+        neighbour.send(b"hi\n")
+        assert b"somebody: hi" not in await teacher.skips_to(b"neighbour: hi\n")
+
+
 async def test_guest_keeps_the_name_for_the_key_and_is_known_by_it(tmp_path: Path) -> None:
     key = new_key()
     async with ssh_house(tmp_path) as serving:

@@ -76,7 +76,8 @@ class Session(Replies["User"]):
         self.encoder = encoder
         self.host = host
         self.address = address
-        self.browser = ""  # identifies the browser that it runs in, among all of them; "" on other wires
+        # Identifies its browser, or the ssh key that its peer has proven, among all of them; "" for others.
+        self.browser = ""
         self.came_as = ""  # the mask of its first user as it joined that one: a guest's, also after a login
         self.last_ban: tuple[str, list[ModeChange]] | None = None  # id of the room and changes of its last ban
         self.preserves_spaces = False  # the spaces in its messages are kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from hashlib import blake2b
 
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
@@ -44,7 +45,9 @@ class SshLineClient(LineClient):
         assert self._channel.connection
         self._channel.connection.pace = SessionPace(self._hub, self._session)
         identity = self._channel.peer.identity
-        self._session.ssh_key = identity.key
+        if identity.key:
+            self._session.ssh_key = identity.key
+            self._session.browser = blake2b(identity.key.fingerprint.encode(), digest_size=16).hexdigest()
         if identity.account:
             try:
                 self._hub.account_users.log_in(self._session, identity.account, self._logged_in)
