@@ -493,6 +493,8 @@ async def test_nickserv_registers_and_logs_in() -> None:
         assert notices(await ann.ask("NS SESSIONS END x")) == ["Usage: SESSIONS [END CODE]"]
         code = next(line.split()[0] for line in listed[:2] if "this one" not in line)
         assert notices(await ann.ask(f"NS SESSIONS END {code}")) == ["That connection is ended."]
+        ended = (await other.rest())[-2:]
+        assert verbs(ended) == ["NOTICE", "ERROR"] and ended[1].params[0].startswith("Closing Link: ")
         other = await house.irc("phone")
         await other.ask("NickServ IDENTIFY Ann open-sesame")
         assert notices(await ann.ask("NS GHOST")) == ["Your other connections are closed: 1."]

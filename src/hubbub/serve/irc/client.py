@@ -67,6 +67,7 @@ class IrcClient(IrcReplies):
         self.markers = ReadMarkers()  # of a guest, until it disconnects
         self.metadata = MetadataSubscriptions()
         self.batch: Any = None  # the multi-line message that is being received
+        self.has_error = False  # an ERROR was sent
         self.reason = "Connection closed"  # shown to the other users when the client leaves
 
     @property
@@ -83,6 +84,11 @@ class IrcClient(IrcReplies):
         text = "".join(sign + letters for sign, letters in signs.items() if letters)
         return self.event(self.session, "MODE", self.nick, text) if text else b""
 
+    def closing(self, reason: str) -> bytes:
+        """Return the ERROR that is the last message to a client."""
+        host = self.session.host.rpartition("@")[2] or "unknown"
+        return wire.line("", "ERROR", f"Closing Link: {host} ({reason})")
+
     def end(self, reason: str, quit: str | None = None) -> None:
         """Send an ERROR with the reason, and close the connection even if the client does not read.
 
@@ -98,8 +104,8 @@ class IrcClient(IrcReplies):
         asked = quit is not None
         self.reason = quit if quit is not None else reason
         self.network.unregistered.discard(self)
-        host = self.session.host.rpartition("@")[2] or "unknown"
-        last = wire.line("", "ERROR", f"Closing Link: {host} ({reason})")
+        last = self.closing(reason)
+        self.has_error = True
         if self.session.paused:
             self.write()
             self.connection.finish(last)

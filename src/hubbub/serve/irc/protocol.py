@@ -200,7 +200,7 @@ class IrcProtocol(IrcClient):
         """Write an event as IRC messages. A goodbye closes the connection."""
         if isinstance(event, Goodbye):
             self.write()
-            self.connection.finish()
+            self.connection.finish(b"" if self.has_error else self.closing("Disconnected by the server"))
         elif teller := EVENTS.get(type(event)):
             teller(self, event)
 
