@@ -51,19 +51,19 @@ def voters_of(session: Session, poll: Entry) -> list[str]:
     whom only their name tells apart are marked: their number is shown with the votes. The others are those with which
     this session's person may have voted before: a guest who has logged in, or whose votes were not marked yet.
     """
-    tokens = [_token(poll.id, person) for person in _people(session)]
-    return [*tokens[:-1], polls.NAMED + tokens[-1][1:], tokens[-1]]
+    named = _token(poll.id, session.came_as)
+    return [*(_token(poll.id, person) for person in _known(session)), polls.NAMED + named[1:], named]
 
 
 def token_of(session: Session, purpose: str) -> str:
     """Return a text of polls.VOTER characters for the person behind a session: the same one for the same purpose."""
-    return _token(purpose, _people(session)[0])
+    return _token(purpose, next(iter(_known(session)), session.came_as))
 
 
-def _people(session: Session) -> list[str]:
-    """Return the account, the browser and the mask of a session's person, as far as there are some."""
+def _known(session: Session) -> list[str]:
+    """Return the account and the browser of a session's person, as far as there are some."""
     account = session.account
-    return [one for one in (account.id if account else "", session.browser, session.came_as) if one]
+    return [one for one in (account.id if account else "", session.browser) if one]
 
 
 def _token(purpose: str, person: str) -> str:
