@@ -250,7 +250,7 @@ def test_a_message_that_opened_a_room_without_people_is_known() -> None:
 
 def test_join_is_told() -> None:
     joined = answer("/join ops")
-    assert joined == RoomEntered("ops", joined.seq, "", False, operator=True)
+    assert joined == RoomEntered("ops", joined.seq, "", False, operator=True, room_id="ops")
     assert answer("/join lobby") == Notice(("You are in lobby",))
     assert code(answer("/join a b")) == "room-invalid"
     refused = answer("/join Math Class")

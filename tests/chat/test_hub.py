@@ -71,7 +71,7 @@ def test_newcomer_is_shown_the_newest_messages_and_no_comings_and_goings() -> No
     cy.types("Cy")
     house.settle()
     joined, past = cy.sees()
-    assert joined == RoomEntered("lobby", joined.seq, "tea", True)
+    assert joined == RoomEntered("lobby", joined.seq, "tea", True, room_id="lobby")
     assert texts(past) == ["2", "3", "4"]
     assert (past.now, past.tail) == (house.now, ())
 
@@ -97,7 +97,7 @@ def test_history_from_before_the_start_is_shown() -> None:
     al = house.connect()
     al.types("Al")
     house.settle()
-    assert al.sees() == [RoomEntered("lobby", 9, "tea", True), HistoryShown([log[0]], house.now)]
+    assert al.sees() == [RoomEntered("lobby", 9, "tea", True, room_id="lobby"), HistoryShown([log[0]], house.now)]
 
 
 @pytest.mark.parametrize("name", ["al", "AL", "Ａｌ", "\x1b[1mAl"])

@@ -44,9 +44,9 @@ def test_join_shows_where_one_is_with_topic_and_history() -> None:
     bo.types("/join #OPS")
     house.settle()
     joined, past = bo.sees()
-    assert joined == RoomEntered("ops", joined.seq, "tea", False) and [text_in(entry) for entry in past.entries] == [
-        "hi"
-    ]
+    assert joined == RoomEntered("ops", joined.seq, "tea", False, room_id="ops") and [
+        text_in(entry) for entry in past.entries
+    ] == ["hi"]
     assert al.sees()[-1] == "+Bo"
 
 
@@ -245,7 +245,9 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     al.types("old", "/topic tea", "/leave", "/join ops")
     house.settle()
     joined, past = al.sees()[-2:]
-    assert isinstance(past, HistoryShown) and joined == RoomEntered("ops", joined.seq, "tea", False, operator=True)
+    assert isinstance(past, HistoryShown) and joined == RoomEntered(
+        "ops", joined.seq, "tea", False, operator=True, room_id="ops"
+    )
     assert [text_in(entry) for entry in past.entries] == ["old"]
     al.leave()
     house.settle()

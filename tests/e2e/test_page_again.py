@@ -64,6 +64,80 @@ def test_reload_keeps_name_rooms_conversations_and_drafts(server: Server, enter:
     bob.skips_to(b"Ada: here I am\n")
 
 
+def test_room_is_renamed_while_one_writes_elsewhere(server: Server, enter: Enter) -> None:
+    bob = server.join("Bob")
+    bob.say("/join tea")
+    bob.skips_to(b"*** You are in tea ***\n")
+    page = enter(server)
+    say(page, "/join tea")
+    expect(page.locator("h1")).to_have_text("tea")
+    page.fill("#write", "a draft for tea")
+    page.get_by_role("button", name="lobby", exact=True).click()
+    page.locator("#write").press_sequentially("for the ")
+    bob.say("/rename coffee")
+    expect(page.locator("nav.rooms ul").first).to_contain_text("coffee")
+    page.locator("#write").press_sequentially("lobby")
+    expect(page.locator("#write")).to_have_value("for the lobby")
+    expect(page.locator("h1")).to_have_text("lobby")
+    assert rooms(page) == ["lobby", "coffee"]
+    page.get_by_role("button", name=re.compile("^coffee")).click()
+    expect(page.locator("#write")).to_have_value("a draft for tea")
+    bob.say("/rename cocoa")
+    expect(page.locator("h1")).to_have_text("cocoa")
+    expect(page.locator("#write")).to_have_value("a draft for tea")
+    expect(page).to_have_url(re.compile("#cocoa$"))
+    expect(page.locator(".log")).to_contain_text("Bob has renamed the room: it is cocoa now")
+    page.keyboard.press("Enter")
+    bob.skips_to(b"Ada: a draft for tea\n")
+
+
+@pytest.mark.parametrize("lasts", [True, False], ids=["the session goes on", "the session has ended"])
+def test_what_waits_follows_a_room_that_was_renamed_meanwhile(server: Server, enter: Enter, lasts: bool) -> None:
+    bob = server.join("Bob")
+    bob.say("/join tea")
+    bob.skips_to(b"*** You are in tea ***\n")
+    cable = Cable()
+    page = enter(server, prepare=cable.lay)
+    say(page, "/join tea")
+    expect(page.locator("h1")).to_have_text("tea")
+    if lasts:
+        cable.whole = False
+        for route, _ in cable.routes:  # the server learns nothing of it
+            route.close()
+        expect(page.locator(".banner")).to_be_visible()
+    else:
+        cable.cut()
+        bob.skips_to(b"*** Ada has left tea ***\n")
+    say(page, "for those in tea")
+    page.fill("#write", "a draft for tea")
+    bob.say("/rename coffee", "/join tea")
+    bob.skips_to(b"*** You are in tea ***\n")
+    cable.mend()
+    expect(page.locator("h1")).to_have_text("coffee")
+    expect(page.locator("#write")).to_have_value("a draft for tea")
+    expect(said(page)).to_have_count(1)
+    bob.skips_to(b"[coffee] Ada: for those in tea\n")
+    assert rooms(page) == ["lobby", "coffee"]
+
+
+def test_what_waits_is_not_said_in_another_room_that_has_the_name_now(server: Server, enter: Enter) -> None:
+    bob = server.join("Bob")
+    bob.say("/join tea")
+    bob.skips_to(b"*** You are in tea ***\n")
+    cable = Cable()
+    page = enter(server, prepare=cable.lay)
+    say(page, "/join tea")
+    expect(page.locator("h1")).to_have_text("tea")
+    cable.cut()
+    bob.skips_to(b"*** Ada has left tea ***\n")
+    say(page, "for those in tea")
+    bob.say("/rename coffee", "/leave", "/join tea", "hello")
+    bob.skips_to(b"*** You are in tea ***\n")
+    cable.mend()
+    expect(page.locator(".log")).to_contain_text("Not sent: another room has this name now.")
+    expect(said(page)).to_have_text(re.compile("hello"))
+
+
 def test_reload_keeps_the_place_where_one_reads(serve: Callable[..., Server], enter: Enter) -> None:
     server = serve("--no-limits")
     bob = server.join("Bob")

@@ -304,7 +304,7 @@ def test_what_a_browser_is_not_told() -> None:
 def test_room_with_another_name_is_left_and_joined() -> None:
     moved = render(RoomNameChanged("ops", "dev", 7, topic="tea"))
     first = frame(moved[2 : 2 + moved[1]])
-    assert json.loads(payload(first)) == {"type": "left", "room": "ops"}
+    assert json.loads(payload(first)) == {"type": "left", "room": "ops", "to": "dev"}
     assert json.loads(payload(moved[len(first) :])) == {"type": "joined", "room": "dev", "seq": 7, "topic": "tea"}
 
 

@@ -90,7 +90,7 @@ class RoomEntered(_Event, frozen=True):
     """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before.
 
     `current` is the room in which the session speaks instead, if its user has joined with another session. `operator`:
-    the user is an operator of the room, for example because it was new.
+    the user is an operator of the room, for example because it was new. `room_id` stays when the room is renamed.
     """
 
     room: str
@@ -103,6 +103,7 @@ class RoomEntered(_Event, frozen=True):
     polls: Sequence[OpenPoll] = ()  # the oldest first
     operator: bool = False
     past_polls: Sequence[str] = ()  # the ids of the polls in the history that the session is shown next
+    room_id: str = ""
 
     @property
     def further_polls(self) -> Sequence[OpenPoll]:

@@ -34,6 +34,7 @@ export class Chat {
     this.resume = ""; // the secret with which this session can go on in another connection
     this.log = ""; // the identity of the server's log
     this.rooms = new Map();
+    this.former = {}; // by the names that they had
     this.account = new Account(this);
     this.talks = NONE;
     this.heard = []; // private messages that wait for talks.js
@@ -109,12 +110,13 @@ export class Chat {
   }
 
   hello() {
-    const rooms = {}, keys = {};
-    for (const { name, seq, key } of this.rooms.values()) {
+    const rooms = {}, keys = {}, ids = {};
+    for (const { name, seq, key, id } of this.rooms.values()) {
       rooms[name] = seq || null;
+      if (id) ids[name] = id;
       if (key) keys[name] = key;
     }
-    this.link.send({ type: "hello", name: this.nick, rooms, keys, log: this.log, resume: this.resume });
+    this.link.send({ type: "hello", name: this.nick, rooms, keys, ids, log: this.log, resume: this.resume });
   }
 
   // The numbers of the server's log mean other entries than those that were seen.
@@ -291,22 +293,24 @@ export class Chat {
     if (this.current === name) this.current = this.rooms.keys().next().value ?? "";
   }
 
+  // A room has another name now: what is typed there or waits to be sent goes with it.
+  moved(name, to) {
+    const { rooms, drafts } = this, room = rooms.get(name);
+    if (!room) return;
+    room.name = to;
+    this.former[name] = room;
+    this.rooms = new Map([...rooms.values()].map((one) => [one.name, one]));
+    for (const one of [...this.notices, ...this.sending.items]) if (one.room === name) one.room = to;
+    drafts[to] = drafts[name] ?? "";
+    if (this.current === name) history.replaceState({ room: this.current = to }, "", `#${to}`);
+  }
+
   call(room, entry, forHim) {
     if (room.name === this.current && room.atEnd && !this.away) return;
     room.count(entry, forHim);
     const wanted = this.view.notify?.[room.name];
     if (wanted === "none" || !(forHim || wanted)) return;
     notify(room.isPrivate ? `${entry.nick} (private)` : `${entry.nick} in ${room.title}`, entry.words ?? entry.text, () => this.open(room.name));
-  }
-
-  // An entry that was told before mentions the reader.
-  mark(room, entry) {
-    entry.forMe = true;
-    if (room.unread && entry.seq >= room.divider) {
-      room.mentioned += 1;
-      if (!this.view.notify?.[room.name]) notify(`${entry.nick} in ${room.title}`, entry.text, () => this.open(room.name));
-    }
-    this.changed();
   }
 
   seen() {
@@ -495,6 +499,6 @@ function addressed() {
   } catch { return { name: "", seq: 0, key: "" }; }
 }
 
-function notify(...what) {
+export function notify(...what) {
   if (document.hidden && globalThis.Notification?.permission === "granted") distant().then(({ notify: tell }) => tell(...what), () => {});
 }

@@ -1,5 +1,6 @@
 // Places that are far back in a log, and notifications of the browser.
-import { cut } from "./text.js";
+import { notify as tell } from "./chat.js";
+import { cut, mentions } from "./text.js";
 
 const MOST_AT_ONCE = 200; // entries fetched at once
 const FOLLOWING = 5; // pages fetched behind a place that one goes to
@@ -30,4 +31,16 @@ export function notify(title, body, open) {
     const shown = new Notification(title, { body: cut(body, 200), icon: new URL("icon.svg", import.meta.url).href, tag: title });
     shown.onclick = () => { focus(); open(); };
   } catch { /* Android allows it to service workers alone */ }
+}
+
+// An entry that was just told is for the reader: by a word of their own, or as an answer to them.
+export function mark(chat, { room: name, seq }) {
+  const room = chat.rooms.get(name), entry = room?.entries.findLast?.((one) => one.seq === seq);
+  if (!entry || mentions(entry.text, chat.nick)) return;
+  entry.forMe = true;
+  if (room.unread && seq >= room.divider) {
+    room.mentioned += 1;
+    if (!chat.view.notify?.[name]) tell(`${entry.nick} in ${room.title}`, entry.text, () => chat.open(name));
+  }
+  chat.changed();
 }

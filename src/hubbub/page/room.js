@@ -23,6 +23,7 @@ function reacted(entry, reaction, nick, on) {
 export class Room {
   constructor(name) {
     this.name = name; // the key in the chat
+    this.id = ""; // stays when it is renamed
     this.topic = "";
     this.members = [];
     this.more = 0; // members that are not listed
@@ -72,8 +73,8 @@ export class Room {
   }
 
   get saved() {
-    const { name, seq, place, unread, mentioned, divider, key, about, kit } = this;
-    return { name, seq, place, unread, mentioned, divider, key, about, kit };
+    const { name, id, seq, place, unread, mentioned, divider, key, about, kit } = this;
+    return { name, id, seq, place, unread, mentioned, divider, key, about, kit };
   }
 
   // Take entries that are in the log behind all that were seen; return those that are new.

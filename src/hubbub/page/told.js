@@ -2,7 +2,7 @@
 import { later } from "./lazy.js";
 import { LOST } from "./link.js";
 import { HISTORY, Room } from "./room.js";
-import { cut, mentions, sentence, timeOf, whenOf } from "./text.js";
+import { mentions, sentence, timeOf, whenOf } from "./text.js";
 
 const classes = later(() => import("./classroom.js")), inClass = (act, ...about) => classes().then((all) => all[act](...about), () => {});
 const beyond = (more) => (more ? [`and ${more.toLocaleString()} more`] : []);
@@ -19,17 +19,7 @@ function take(chat, room, entry) {
   if (HISTORY.has(entry.kind) && entry.nick !== chat.nick) chat.call(room, entry, mentions(entry.text, chat.nick));
 }
 
-// A room from before the connection broke refuses the reader.
-function shutOut(chat, name, code, text) {
-  const { key } = chat.rooms.get(name), unsent = chat.sending.in(name);
-  chat.part(name);
-  if (code === "bad-key") chat.knock = { room: name, key, from: "", error: text, code, offer: "" };
-  else {
-    chat.sending.drop(name);
-    chat.note([`You are no longer in ${name}: ${text}`, ...unsent.map((item) => `Not sent there: ${cut(item.text, 300)}`)], true);
-  }
-}
-
+const answer = (chat, message) => { chat.answer(message); };
 const pastLine = (chat, entry) => `${whenOf(entry.time)}  ${entry.room === chat.current ? "" : `[${entry.room}] `}${sentence(entry)}`;
 
 // An answer that is not about a label.
@@ -54,7 +44,7 @@ export const TOLD = {
   },
 
   // `current`: another tab or device joined the room, and this one goes on in the room where it is.
-  joined(chat, { room: name, seq, topic, current = "", pins = [], hands = [], polls = [] }) {
+  joined(chat, { room: name, id, seq, topic, current = "", pins = [], hands = [], polls = [] }) {
     let room = chat.rooms.get(name);
     const isNew = !room;
     if (isNew) {
@@ -66,6 +56,11 @@ export const TOLD = {
       room.key = chat.knock.key;
       chat.knock = null;
     }
+    if (id && room.id && id !== room.id) {
+      for (const item of chat.sending.in(name)) item.failed = "Not sent: another room has this name now.";
+      room.outlive();
+    }
+    room.id = id ?? room.id;
     const known = room.seq > 0;
     Object.assign(room, { topic, pins, past: known ? "" : "new", upto: known ? seq : 0, seq: room.seq || seq });
     if (hands.length || polls.length) inClass("note", chat, room, { ...room, hands, polls });
@@ -91,7 +86,9 @@ export const TOLD = {
     chat.changed();
   },
 
-  left(chat, { room }) {
+  // `to`: its new name.
+  left(chat, { room, to }) {
+    if (to) return chat.moved(room, to);
     chat.part(room);
     chat.sending.drop(room);
     if (chat.out) chat.note([`You are out of ${room}: ${chat.out.nick} ${chat.out.words}`], true);
@@ -100,7 +97,7 @@ export const TOLD = {
   },
 
   entries(chat, { entries }) {
-    const room = chat.rooms.get(entries[0].room);
+    const { room: name } = entries[0], room = chat.rooms.get(name) ?? chat.former[name];
     if (!room) return;
     room.past = "";
     if (entries.some(({ kind }) => kind === "join")) room.members = [...room.members]; // another list: it is drawn again
@@ -109,11 +106,7 @@ export const TOLD = {
     chat.changed();
   },
 
-  // An entry that was just told is for the reader: by a word of their own, or as an answer to them.
-  mention(chat, { room: name, seq }) {
-    const room = chat.rooms.get(name), entry = room?.entries.findLast?.((one) => one.seq === seq);
-    if (entry && !mentions(entry.text, chat.nick)) chat.mark(room, entry);
-  },
+  mention(chat, about) { import("./distant.js").then(({ mark }) => mark(chat, about), () => {}); },
 
   skipped(chat, { room: name, count }) {
     const room = chat.rooms.get(name);
@@ -137,15 +130,12 @@ export const TOLD = {
     else if (chat.answer({ ...LOST, label, failed: text })) return;
     else if (chat.phase !== "here") chat.refused(code, text, offer);
     else if (chat.knock && (name === chat.knock.room || (label && label === chat.knock.label))) chat.refuse(text, code, offer);
-    else if (name && chat.rooms.get(name)?.joined === false) shutOut(chat, name, code, text);
+    else if (name && chat.rooms.get(name)?.joined === false) import("./trouble.js").then(({ shutOut }) => shutOut(chat, name, code, text), () => chat.trouble(text));
     else list(chat, [text], true);
     chat.changed();
   },
 
-  page(chat, message) { chat.answer(message); },
-  done(chat, message) { chat.answer(message); },
-  settings(chat, message) { chat.answer(message); },
-  class(chat, message) { chat.answer(message); },
+  page: answer, done: answer, settings: answer, class: answer,
   votes(chat, { room: name, id, votes, guests }) {
     inClass("count", chat, chat.rooms.get(name), id, { votes, guests });
   },

@@ -1,5 +1,6 @@
 // What keeps the reader from a room or from somebody, and what would help.
 import { html, useLayoutEffect, useRef } from "./vendor/htm-preact.js";
+import { cut } from "./text.js";
 
 // Why a room was not entered, and what would help: its key, or another name.
 export function Knock({ chat, from, open }) {
@@ -27,4 +28,17 @@ export function Doubt({ chat, talk }) {
     : `The ${talk.nick} who is here now may be somebody else. Nothing is sent until you say so.`;
   return html`<div class="doubt"><p role="status" dir="auto">${why}</p>
     <button onClick=${() => chat.show(chat.talks.mean(talk).name)}>Write to the ${talk.nick} who is here now</button></div>`;
+}
+
+// A room from before the connection broke refuses the reader.
+export function shutOut(chat, name, code, text) {
+  const room = chat.rooms.get(name), unsent = chat.sending.in(name);
+  if (!room) return;
+  chat.part(name);
+  if (code === "bad-key") chat.knock = { room: name, key: room.key, from: "", error: text, code, offer: "" };
+  else {
+    chat.sending.drop(name);
+    chat.note([`You are no longer in ${name}: ${text}`, ...unsent.map((item) => `Not sent there: ${cut(item.text, 300)}`)], true);
+  }
+  chat.changed();
 }

@@ -98,4 +98,6 @@ def entered(session: Session, room: Room, seq: int, first: bool, past: Sequence[
     listed = ballots.listed(session, room)
     past_polls = tuple(entry.id for entry in past if type(entry.body) is Polled)
     rules = room.state.is_operator(owner(session))
-    return RoomEntered(room.name, seq, room.topic, first, current, room.pins, room.raised, listed, rules, past_polls)
+    return RoomEntered(
+        room.name, seq, room.topic, first, current, room.pins, room.raised, listed, rules, past_polls, room.id
+    )

@@ -18,6 +18,7 @@ from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
+from hubbub.model.access import Action
 from hubbub.model.events import (
     ClassShown,
     Event,
@@ -77,6 +78,7 @@ class WebSocketClient:
         self._session: Session
         self._token = secrets.token_urlsafe(24)
         self._pinged_at = 0.0  # time of the unanswered ping; 0: none
+        self._renamed: dict[str, str] = {}  # the present names of rooms of the hello, by those that the peer knows
         self._replaced = False  # another connection has taken over the session
         self._code = CloseCode.POLICY_VIOLATION  # the close code after a goodbye
         self._asked = ""  # the label of the request that is running
@@ -302,10 +304,14 @@ class WebSocketClient:
             raise refusals.NAMED_ALREADY()
         known = self._hub.log.log_id
         rooms: dict[str, int | None] = dict(request.rooms)
+        talk = self._tokens.get(request.resume)
+        if talk and talk._session.closed:
+            talk = None
         if request.log and request.log != known:  # the sequence numbers belong to another log
             rooms = dict.fromkeys(rooms)
-        talk = self._tokens.get(request.resume)
-        if talk and not talk._session.closed:
+        elif request.ids:
+            rooms = self._by_present_names(rooms, request, talk._session if talk else self._session)
+        if talk:
             self._resume(talk, rooms)
             return
         if len(request.resume) >= len(self._token):
@@ -317,6 +323,25 @@ class WebSocketClient:
         (room, after), *others = rooms.items() or [(LOBBY, None)]
         entered = ClientStep("entered", (others, request.keys))
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
+
+    def _by_present_names(
+        self, rooms: dict[str, int | None], request: wire.Hello, session: Session
+    ) -> dict[str, int | None]:
+        """Return the rooms of a hello by the names that they have now, and note those that were renamed meanwhile.
+
+        A room in which nobody is keeps the name of the request, and so does one of which the peer may not know.
+        """
+        present: dict[str, int | None] = {}
+        for name, after in rooms.items():
+            room = self._hub.loaded.by_id.get(request.ids.get(name, ""))
+            if room and room.id not in session.rooms and not self._hub.may(session, Action.LIST, room):
+                room = None
+            if room and room.name != name:
+                self._renamed[name] = room.name
+                if key := request.keys.pop(name, ""):
+                    request.keys[room.name] = key
+            present[room.name if room else name] = after
+        return present
 
     def _entered(
         self, others: Iterable[tuple[str, int | None]], keys: Mapping[str, str], refusal: Refused | None
@@ -379,6 +404,8 @@ class WebSocketClient:
         label = {"label": self._label} if self._label else {}
         self._label = ""
         self._connection.write(frames.encode("welcome", **fields, resume=self._token, **label))
+        for room, to in self._renamed.items():
+            self._connection.write(frames.encode("left", room=room, to=to))
 
     def _resume(self, talk: WebSocketClient, rooms: dict[str, int | None]) -> None:
         """Take over the session of another connection, and close that connection."""

@@ -107,7 +107,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     MarkerMoved: lambda event: encode("read", room=event.room, time=event.time),
     ForOperators: lambda event: encode("notice", room=event.room, lines=[event.text]),
     RoomExited: lambda event: encode("left", room=event.room),
-    RoomNameChanged: lambda event: encode("left", room=event.room) + _joined(event.to, event),
+    RoomNameChanged: lambda event: encode("left", room=event.room, to=event.to) + _joined(event.to, event),
     NickAssigned: lambda event: encode("nick", nick=event.nick),
     LoggedIn: lambda event: encode("account", name=event.name),
     Missed: lambda event: encode(
@@ -146,6 +146,8 @@ def _entered(event: RoomEntered) -> bytes:
         more["hands"] = event.hands
     if event.polls:
         more["polls"] = event.polls
+    if event.room_id:
+        more["id"] = event.room_id
     return _joined(event.room, event, **more)
 
 

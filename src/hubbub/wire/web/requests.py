@@ -27,14 +27,16 @@ Listed = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 class Hello(Struct, tag="hello", tag_field="type"):
     """Take a name, and enter the lobby, or enter earlier rooms and continue there after the given numbers.
 
-    A room whose number is null is entered like a new one. `keys` holds the keys of rooms that need one. `log` is the
-    identity of the log that the numbers belong to; `resume` is the secret of a session to continue. `password` is that
-    of the account with the name, or a code or a token of it.
+    A room whose number is null is entered like a new one. `keys` holds the keys of rooms that need one, `ids` the ids
+    of the rooms that had these names, which may have other names now. `log` is the identity of the log that the numbers
+    belong to; `resume` is the secret of a session to continue. `password` is that of the account with the name, or a
+    code or a token of it.
     """
 
     name: Name
     rooms: Annotated[dict[Name, Seq | None], Meta(max_length=1000)] = {}
     keys: Annotated[dict[Name, Name], Meta(max_length=1000)] = {}
+    ids: Annotated[dict[Name, Name], Meta(max_length=1000)] = {}
     log: Annotated[str, Meta(max_length=64)] = ""
     resume: Annotated[str, Meta(max_length=64)] = ""
     password: str = ""
