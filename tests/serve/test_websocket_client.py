@@ -344,6 +344,29 @@ async def test_session_goes_on_though_its_connection_is_not_known_to_be_dead() -
         ada.socket.transport.abort()
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_room_that_was_renamed_meanwhile_is_found_by_its_id_if_it_is_listed(is_listed: bool) -> None:
+    async with asking() as web:
+        al = await web.connect()
+        await al.sees(b"Enter your name: ")
+        al.send("Al\n/join ops\n" + "/set secret on\n" * (not is_listed) + "/time\n")
+        await al.sees(b" UTC ***\n")
+        ada = await web.talk("Ada")
+        await ada.say(type="join", room="ops")
+        ops = await ada.sees("joined", room="ops")
+        await ada.socket.close()
+        await al.sees(b"*** Ada has left")
+        al.send("/rename dev\n/time\n")
+        await al.sees(b" UTC ***\n")
+        again = await web.talk("Ada", rooms={"ops": ops["seq"]}, ids={"ops": ops["id"]}, log=ada.welcome["log"])
+        joined = await again.sees("joined")
+        told = [one["to"] for one in again.before if one["type"] == "left"]
+        if is_listed:
+            assert (told, joined["room"], joined["id"]) == (["dev"], "dev", ops["id"])
+        else:  # a stranger does not learn the name
+            assert (told, joined["room"]) == ([], "ops") and joined["id"] != ops["id"]
+
+
 async def test_room_without_a_number_is_shown_as_to_a_newcomer() -> None:
     async with asking() as web:
         _al, ada, _ = await joined(web)
