@@ -83,8 +83,8 @@ def test_whether_an_address_is_meant(host: str, address: str, means: bool) -> No
 
 
 def test_an_account_is_meant_by_its_name() -> None:
-    assert [whole_mask(mask) for mask in ("a:Bee3", "~a:Bee3", "m:a:x", "~m:~a:x", "m:~a:x")] == [
-        "a:Bee3", "a:Bee3", "m:a:x", "m:a:x", "m:a:x"
+    assert [whole_mask(mask) for mask in ("a:Bee3", "~a:Bee3", "m:a:x", "~m:~a:x", "M:~A:x", "A:Bee3")] == [
+        "a:Bee3", "a:Bee3", "m:a:x", "m:a:x", "m:a:x", "a:Bee3"
     ]  # fmt: skip
     mask = by_cloak("a:bee3", str, False)
     assert mask == shown(mask) == "a:bee3"

@@ -19,15 +19,19 @@ def whole_mask(mask: str) -> str:
 
     The name of an account after ACCOUNT stays as it is.
     """
-    if mask.startswith((TILDE + MUTE, TILDE + ACCOUNT)):
-        mask = mask.removeprefix(TILDE)
-    mute = MUTE if mask.startswith(MUTE) else ""
-    mask = mask.removeprefix(MUTE)
-    if mask.startswith((ACCOUNT, TILDE + ACCOUNT)):
-        return mute + mask.removeprefix(TILDE)
+    mute, mask = _split(mask, MUTE)
+    account, mask = _split(mask, ACCOUNT)
+    if account:
+        return mute + account + mask
     nick, _, rest = mask.partition("!") if "!" in mask else ("", "", mask) if "@" in mask else (mask, "!", "")
     user, _, host = rest.partition("@")
     return f"{mute}{nick or '*'}!{user or '*'}@{host or '*'}"
+
+
+def _split(mask: str, prefix: str) -> tuple[str, str]:
+    """Return a prefix and the rest of a mask that begins with it, also in capitals or after TILDE; else "" and all."""
+    bare = mask.removeprefix(TILDE)
+    return (prefix, bare[len(prefix) :]) if bare[: len(prefix)].lower() == prefix else ("", mask)
 
 
 class Mask(NamedTuple):
