@@ -216,10 +216,13 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         Acknowledged("m1", entry_of("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
         {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"},
     ),
-    (RoomEntered("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
     (
-        RoomEntered("ops", 7, "tea", False, current="lobby"),
-        {"type": "joined", "room": "ops", "seq": 7, "topic": "tea", "current": "lobby"},
+        RoomEntered("dev", 7, "tea", True, room_id="ops"),
+        {"type": "joined", "room": "dev", "id": "ops", "seq": 7, "topic": "tea"},
+    ),
+    (
+        RoomEntered("ops", 7, "tea", False, current="lobby", room_id="ops"),
+        {"type": "joined", "room": "ops", "id": "ops", "seq": 7, "topic": "tea", "current": "lobby"},
     ),
     (RoomExited("ops", "lobby"), {"type": "left", "room": "ops"}),
     (NickAssigned("Max"), {"type": "nick", "nick": "Max"}),

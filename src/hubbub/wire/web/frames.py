@@ -141,13 +141,13 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
 
 
 def _entered(event: RoomEntered) -> bytes:
-    more: dict[str, object] = {"current": event.current} if event.current else {}
+    more: dict[str, object] = {"id": event.room_id}
+    if event.current:
+        more["current"] = event.current
     if event.hands:
         more["hands"] = event.hands
     if event.polls:
         more["polls"] = event.polls
-    if event.room_id:
-        more["id"] = event.room_id
     return _joined(event.room, event, **more)
 
 
