@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import Cable, Enter, badge, go_in, retimed, said, say
 from playwright.sync_api import Page, Route, expect
 
-from scene import Server
+from scene import Client, Server
 from tcp_servers import TcpServer, passed_on
 
 
@@ -64,13 +65,19 @@ def test_reload_keeps_name_rooms_conversations_and_drafts(server: Server, enter:
     bob.skips_to(b"Ada: here I am\n")
 
 
-def test_room_is_renamed_while_one_writes_elsewhere(server: Server, enter: Enter) -> None:
+def in_tea(server: Server, enter: Enter, **options: Any) -> tuple[Client, Page]:
+    """Return Bob at nc, and the page of Ada, in a room that Bob has opened."""
     bob = server.join("Bob")
     bob.say("/join tea")
     bob.skips_to(b"*** You are in tea ***\n")
-    page = enter(server)
+    page = enter(server, **options)
     say(page, "/join tea")
     expect(page.locator("h1")).to_have_text("tea")
+    return bob, page
+
+
+def test_room_is_renamed_while_one_writes_elsewhere(server: Server, enter: Enter) -> None:
+    bob, page = in_tea(server, enter)
     page.fill("#write", "a draft for tea")
     page.get_by_role("button", name="lobby", exact=True).click()
     page.locator("#write").press_sequentially("for the ")
@@ -93,13 +100,8 @@ def test_room_is_renamed_while_one_writes_elsewhere(server: Server, enter: Enter
 
 @pytest.mark.parametrize("lasts", [True, False], ids=["the session goes on", "the session has ended"])
 def test_what_waits_follows_a_room_that_was_renamed_meanwhile(server: Server, enter: Enter, lasts: bool) -> None:
-    bob = server.join("Bob")
-    bob.say("/join tea")
-    bob.skips_to(b"*** You are in tea ***\n")
     cable = Cable()
-    page = enter(server, prepare=cable.lay)
-    say(page, "/join tea")
-    expect(page.locator("h1")).to_have_text("tea")
+    bob, page = in_tea(server, enter, prepare=cable.lay)
     if lasts:
         cable.whole = False
         for route, _ in cable.routes:  # the server learns nothing of it
@@ -121,13 +123,8 @@ def test_what_waits_follows_a_room_that_was_renamed_meanwhile(server: Server, en
 
 
 def test_what_waits_is_not_said_in_another_room_that_has_the_name_now(server: Server, enter: Enter) -> None:
-    bob = server.join("Bob")
-    bob.say("/join tea")
-    bob.skips_to(b"*** You are in tea ***\n")
     cable = Cable()
-    page = enter(server, prepare=cable.lay)
-    say(page, "/join tea")
-    expect(page.locator("h1")).to_have_text("tea")
+    bob, page = in_tea(server, enter, prepare=cable.lay)
     cable.cut()
     bob.skips_to(b"*** Ada has left tea ***\n")
     say(page, "for those in tea")
